@@ -1,0 +1,52 @@
+"""The errors a user of `story` can meet. Each message says what is wrong and what to do about it."""
+
+from __future__ import annotations
+
+
+class StoryError(Exception):
+    """Base of every error that is the user's to mend. The command line prints it in one line and exits with 2."""
+
+
+class StackError(StoryError):
+    """A stack that can't be read, resolved or built.
+
+    `spec` is the text as the user wrote it; `start` and `end` are the offsets (in characters) of the part that
+    is wrong. `str(error)` is the message alone, `error.pointed()` adds the spec with carets under that part.
+    """
+
+    def __init__(self, message: str, *, spec: str = "", start: int = 0, end: int | None = None) -> None:
+        super().__init__(message)
+        self.spec = spec
+        self.start = start
+        self.end = len(spec) if end is None else end
+
+    def pointed(self) -> str:
+        """The message, then the spec, then carets under the offending part."""
+        if not self.spec:
+            return str(self)
+        carets = " " * self.start + "^" * max(1, self.end - self.start)
+        return f"{self}\n  {self.spec}\n  {carets}"
+
+
+class ConfigError(StoryError):
+    """A file of the user's (story.toml, a chain, an .env) that can't be used; names file, line and key."""
+
+
+class MissingKeyError(StoryError):
+    """A provider's key is not in the environment."""
+
+
+class MissingPackageError(StoryError):
+    """A provider's package is not installed; the message has the install command."""
+
+
+class WeightsError(StoryError):
+    """Weights of an on-device model are missing, damaged, or can't be fetched."""
+
+
+class AudioError(StoryError):
+    """A sound file or a sound device that can't be used."""
+
+
+class CallError(StoryError):
+    """A call that can't start."""
