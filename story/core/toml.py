@@ -1,0 +1,78 @@
+"""TOML files of the user's: read with errors that name the file, the line and the key."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from story.core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TomlFile:
+    """What a TOML file says, and where it says it."""
+
+    path: Path
+    text: str
+    data: dict[str, object]
+
+    def error(self, keys: Sequence[str | int], message: str) -> ConfigError:
+        """An error about the value at `keys` (as in `data[k0][k1]...`): "file:line: key: message"."""
+        dotted = ".".join(str(key) for key in keys)
+        where = f"{self.path}:{self.line(keys)}"
+        return ConfigError(f"{where}: {dotted}: {message}" if dotted else f"{where}: {message}")
+
+    def line(self, keys: Sequence[str | int]) -> int:
+        """The line (from 1) of the key, or of the nearest of its parents that the file names; 1 if none is."""
+        names = [str(key) for key in keys if isinstance(key, str)]
+        lines = self.text.splitlines()
+        for length in range(len(names), 0, -1):
+            for header in range(length, -1, -1):
+                if found := self._find(lines, names[:header], names[header:length]):
+                    return found
+        return 1
+
+    @staticmethod
+    def _find(lines: Sequence[str], table: Sequence[str], key: Sequence[str]) -> int | None:
+        """The line of dotted `key` under the header of `table`; of the header itself where `key` is empty."""
+        inside = not table
+        header = re.compile(r"^\s*\[\[?\s*" + _dotted(table) + r"\s*\]\]?") if table else None
+        wanted = re.compile(r"^\s*" + _dotted(key) + r"\s*[=.]") if key else None
+        for number, line in enumerate(lines, start=1):
+            if line.lstrip().startswith("["):
+                inside = bool(header and header.match(line))
+                if inside and wanted is None:
+                    return number
+            elif inside and wanted and wanted.match(line):
+                return number
+        return None
+
+
+def _dotted(names: Sequence[str]) -> str:
+    return r"\s*\.\s*".join(rf"""["']?{re.escape(name)}["']?""" for name in names)
+
+
+def read_toml(path: Path) -> TomlFile:
+    """Read and parse a TOML file.
+
+    Raises:
+        ConfigError: it is missing, unreadable, not UTF-8 or not TOML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror or error}") from None
+    try:
+        return TomlFile(path=path, text=text, data=tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        message = str(error)
+        line = found[1] if (found := re.search(r"at line (\d+)", message)) else str(len(text.splitlines()))
+        reason = re.sub(r"\s*\(at .*\)$", "", message)
+        raise ConfigError(f"{path}:{line}: not valid TOML: {reason}") from None
