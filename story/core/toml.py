@@ -19,15 +19,15 @@ class TomlFile:
     text: str
     data: dict[str, object]
 
-    def error(self, keys: Sequence[str | int], message: str) -> ConfigError:
+    def error(self, keys: Sequence[str], message: str) -> ConfigError:
         """An error about the value at `keys` (as in `data[k0][k1]...`): "file:line: key: message"."""
-        dotted = ".".join(str(key) for key in keys)
+        dotted = ".".join(keys)
         where = f"{self.path}:{self.line(keys)}"
         return ConfigError(f"{where}: {dotted}: {message}" if dotted else f"{where}: {message}")
 
-    def line(self, keys: Sequence[str | int]) -> int:
+    def line(self, keys: Sequence[str]) -> int:
         """The line (from 1) of the key, or of the nearest of its parents that the file names; 1 if none is."""
-        names = [str(key) for key in keys if isinstance(key, str)]
+        names = list(keys)
         lines = self.text.splitlines()
         for length in range(len(names), 0, -1):
             for header in range(length, -1, -1):

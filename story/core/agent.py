@@ -1,0 +1,149 @@
+"""PersonaAgent: runs one persona in a call, and hands the caller over to the next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from livekit.agents import Agent, RunContext, ToolError, function_tool
+from livekit.agents.llm import ChatContext, Tool, Toolset
+
+from story.core.personas import END, Exit, Persona, Value
+
+if TYPE_CHECKING:
+    from livekit.agents.voice.turn import TurnHandlingOptions
+
+    from story.core.call import Call
+    from story.core.stacks import LiveStack
+
+GREETING = "Begin your part of the conversation now, in one or two short sentences."
+RESUMED = "Answer what the caller said last."
+
+
+def _turn_handling(stack: LiveStack, *, audio: bool) -> TurnHandlingOptions:
+    """On the agent, never on the session: there it would switch a realtime model's own turn detection off."""
+    if stack.realtime or not audio:
+        return {}
+    return {"turn_detection": stack.turn_detection or "vad", "interruption": {"mode": "vad"}}
+
+
+class PersonaAgent(Agent):
+    """One persona's part of a call.
+
+    A persona of your own subclasses this, adds `@function_tool` methods, and reads `self.call.data` (what the
+    personas before it gathered). A tool leads on with ``return await self.hand_over(context, "persona")``, or ends
+    the call with ``return await self.end_call(context, "what to say last")``.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        call: Call,
+        stack: LiveStack,
+        *,
+        chat_ctx: ChatContext | None = None,
+        resumed: bool = False,
+    ) -> None:
+        self.key = key
+        self.call = call
+        self.stack = stack
+        self.persona: Persona = call.chain.personas[key]
+        self._resumed = resumed
+        self._left = False
+        tools: list[Tool | Toolset] = [self._exit_tool(exit_) for exit_ in self.persona.then]
+        audio = call.audio
+        super().__init__(
+            id=key,
+            instructions=self.persona.filled(self.persona.instructions, call.data),
+            chat_ctx=chat_ctx or ChatContext.empty(),
+            tools=tools,
+            # None, not left out: a realtime persona must not inherit (and pay for) a second recogniser.
+            stt=stack.stt if audio else None,
+            llm=stack.llm,
+            tts=stack.tts if audio else None,
+            vad=stack.vad if audio else None,
+            turn_handling=_turn_handling(stack, audio=audio),
+        )
+
+    async def on_enter(self) -> None:
+        """Say the first words of this part."""
+        self.call.entered(self)
+        if self._resumed:
+            self.session.generate_reply(instructions=RESUMED)
+        else:
+            greeting = self.persona.filled(self.persona.greeting or GREETING, self.call.data)
+            # A first word is no answer: no tool may end this part before the caller has said anything.
+            self.session.generate_reply(instructions=greeting, tool_choice="none")
+
+    async def hand_over(self, context: RunContext[Call], to: str) -> PersonaAgent | None:
+        """Lead the caller on to persona `to`: return the result from the tool, alone.
+
+        None means there is nothing to hand over: another tool of the same turn already did, or the caller spoke
+        on and is to be heard first.
+        """
+        if self._left or not self._hold(context):
+            return None
+        self._left = True
+        return self.call.next_agent(self, to)
+
+    async def end_call(self, context: RunContext[Call], goodbye: str) -> None:
+        """Have the persona say a last, uninterruptible goodbye (`goodbye` tells it what), then end the call."""
+        if not self._left:
+            self._left = True
+            self.call.finish(goodbye)
+
+    @staticmethod
+    def _hold(context: RunContext[Call]) -> bool:
+        """Keep the turn from being interrupted while it hands over; False where it already was.
+
+        An interrupted turn's handoff is dropped by the session, so it must not count as done here either.
+        """
+        try:
+            context.disallow_interruptions()
+        except RuntimeError:
+            return False
+        return True
+
+    def _exit_tool(self, exit_: Exit) -> Tool:
+        arguments = self.persona.arguments(exit_)
+        schema: dict[str, object] = {
+            "name": exit_.tool,
+            "description": exit_.description,
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    name: {"type": gather.type, "description": gather.description} for name, gather in arguments.items()
+                },
+                "required": [name for name, gather in arguments.items() if not gather.optional],
+                "additionalProperties": False,
+            },
+        }
+
+        async def leave(raw_arguments: dict[str, object], context: RunContext[Call]) -> PersonaAgent | None:
+            if self._left:
+                return None
+            values = self._checked(exit_, raw_arguments)
+            if exit_.next == END:
+                self.call.gather(values)
+                await self.end_call(context, self.persona.filled(exit_.goodbye, self.call.data))
+                return None
+            if not self._hold(context):
+                return None
+            self.call.gather(values)
+            return await self.hand_over(context, exit_.next)
+
+        return function_tool(leave, raw_schema=schema)
+
+    def _checked(self, exit_: Exit, given: dict[str, object]) -> dict[str, Value]:
+        """The arguments of the tool, each of its type. What is wrong goes back to the model, which asks again."""
+        values: dict[str, Value] = {}
+        for name, gather in self.persona.arguments(exit_).items():
+            value = given.get(name)
+            if isinstance(value, str):
+                value = value.strip()
+            if value in (None, "") and gather.optional:
+                continue
+            if not gather.accepts(value):
+                raise ToolError(f"{name} is missing or no {gather.type}: ask the caller for it ({gather.description})")
+            assert isinstance(value, str | int | float | bool)
+            values[name] = value
+        return values

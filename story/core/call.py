@@ -1,0 +1,391 @@
+"""Call: one run of a chain with one caller over one transport."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from livekit.agents import Agent, AgentSession, CloseEvent, CloseReason, ErrorEvent, utils
+from livekit.agents.llm import ChatContext
+
+from story.core import events
+from story.core.agent import PersonaAgent
+from story.core.errors import CallError, StoryError
+from story.core.narration import Narration
+from story.core.personas import Chain, Value
+from story.core.session import StagedSession
+from story.core.silence import SilenceWatch
+from story.core.usage import Usage
+from story.core.warmup import SupportsPrefill, SupportsWarmUp
+from story.version import __version__
+
+if TYPE_CHECKING:
+    from story.core.stacks import LiveStack
+    from story.core.transport import Transport
+
+logger = logging.getLogger("story")
+
+TIME_LIMIT_GOODBYE = "The time for this call is up. Say so kindly, and say goodbye, in one short sentence."
+SHUTDOWN_GOODBYE = "You have to end this call now. Apologise and say goodbye in one short sentence."
+APOLOGY = "I'm sorry, something went wrong on my side and I have to end our call here. Goodbye."
+GOODBYE_SECONDS = 30.0
+"""How long a goodbye may take before the call ends without it."""
+
+Observer = Callable[[events.Event], None]
+AgentFactory = Callable[..., PersonaAgent]
+
+
+class Call:
+    """Runs a chain over a transport: every stack built and warm before the first word, everything closed after the
+    last, and each step told as an event.
+
+    chain: who speaks. stacks: persona -> live stack (one object may serve several). specs: persona -> the resolved
+    stack in words. agents: persona -> what makes its agent, where it is not PersonaAgent itself.
+    fallbacks: persona -> stacks to go on with when its own fails, in order, each with its name.
+    max_duration: seconds.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        transport: Transport,
+        stacks: Mapping[str, LiveStack],
+        *,
+        specs: Mapping[str, str],
+        chain_name: str = "",
+        agents: Mapping[str, AgentFactory] | None = None,
+        fallbacks: Mapping[str, Sequence[tuple[str, LiveStack]]] | None = None,
+        max_duration: float | None = None,
+        redact: Callable[[str], str] = str,
+    ) -> None:
+        self.id = f"call_{secrets.token_hex(6)}"
+        self.chain = chain
+        self.audio = transport.audio
+        self._chain_name = chain_name
+        self._transport = transport
+        self._stacks = stacks
+        self._specs = specs
+        self._agents = agents or {}
+        self._fallbacks = {key: list(stacks) for key, stacks in (fallbacks or {}).items()}
+        self._max_duration = max_duration
+        self._redact = redact
+        self._observers: list[Observer] = []
+        self._data: dict[str, Value] = {}
+        self._started = time.monotonic()
+        self._agent: PersonaAgent | None = None
+        self._ending: asyncio.Future[str] | None = None
+        self._goodbye: asyncio.Task[None] | None = None
+        self._session: AgentSession[Call] | None = None
+        self._usage = Usage(lambda: self.persona)
+        self._silence = SilenceWatch(self._silence_seconds, self._on_silence)
+        self._narration = Narration(self, self._silence)
+
+    # -- what personas, transports and observers use
+
+    @property
+    def data(self) -> Mapping[str, Value]:
+        """What the personas have gathered so far."""
+        return MappingProxyType(self._data)
+
+    @property
+    def persona(self) -> str | None:
+        """The key of the persona that has the word; None before the first and after the last."""
+        return self._agent.key if self._agent else None
+
+    @property
+    def session(self) -> AgentSession[Call]:
+        if self._session is None:
+            raise CallError("the call has not started")
+        return self._session
+
+    def subscribe(self, observer: Observer) -> None:
+        """Have `observer` called with every event, on the call's event loop."""
+        self._observers.append(observer)
+
+    def tell(self, kind: type[events.Event], **fields: object) -> None:
+        """Send an event to every observer. One that raises is logged and hurts nobody."""
+        values: dict[str, object] = {"persona": self.persona, **fields}
+        event = kind(call=self.id, t=time.monotonic() - self._started, **values)  # type: ignore[arg-type]
+        for observer in self._observers:
+            try:
+                observer(event)
+            except Exception:
+                logger.exception("an observer of the call failed on %s", event.type)
+
+    def say(self, text: str) -> None:
+        """The caller's turn, typed: interrupts the agent, as speaking would."""
+        self._narration.caller_typed()
+        if self._goodbye is None:
+            with contextlib.suppress(RuntimeError):  # what is being said may not be interrupted: it is heard out
+                self.session.interrupt()
+            self.session.generate_reply(user_input=text)
+
+    def hold_silence(self, held: bool) -> None:
+        """While held (the caller types, or is muted), their silence means nothing."""
+        self._silence.hold(held)
+
+    def hang_up(self, reason: str = "caller_left") -> None:
+        """End the call at once."""
+        if self._ending and not self._ending.done():
+            self._ending.set_result(reason)
+
+    def shut_down(self) -> None:
+        """End the call with a goodbye, as the process is to end."""
+        self.finish(SHUTDOWN_GOODBYE, reason="shutdown")
+
+    def finish(self, goodbye: str, reason: str = "finished") -> None:
+        """Have the persona say a last goodbye that can't be interrupted, then end the call. The first one counts."""
+        if self._goodbye is None and self._ending and not self._ending.done():
+            self._goodbye = asyncio.create_task(self._say_goodbye(goodbye, reason))
+
+    # -- what PersonaAgent uses
+
+    def gather(self, values: Mapping[str, Value]) -> None:
+        self._data.update(values)
+
+    def entered(self, agent: PersonaAgent) -> None:
+        self._agent = agent
+        self._narration.entered()
+
+    def next_agent(self, agent: PersonaAgent, to: str) -> PersonaAgent:
+        """The agent for persona `to`, given the conversation so far if it asks for it."""
+        context = None
+        if self.chain.personas[to].carry_context:
+            context = self.session.history.copy(
+                exclude_instructions=True, exclude_handoff=True, exclude_config_update=True, exclude_function_call=True
+            )
+        return self._make_agent(to, self._stacks[to], context)
+
+    # -- the run
+
+    async def run(self) -> events.CallEnded:
+        """Hold the call from its first word to its last.
+
+        Raises:
+            CallError: it can't start. Once it has started it always ends with a CallEnded.
+        """
+        ended: list[events.CallEnded] = []
+        self.subscribe(lambda event: ended.append(event) if isinstance(event, events.CallEnded) else None)
+        self._ending = asyncio.get_running_loop().create_future()
+        try:
+            async with utils.http_context.open():
+                await self._warm_up()
+                await self._hold()
+        finally:
+            self._silence.stop()
+            await self._close()
+        return ended[0]
+
+    async def _hold(self) -> None:
+        self._session = session = StagedSession(
+            on_failed_handoff=self._on_failed_handoff,
+            userdata=self,
+            vad=None,
+            turn_handling={"turn_detection": None},
+            user_away_timeout=None,  # SilenceWatch does what it would, by persona
+            aec_warmup_duration=None,
+            session_close_transcript_timeout=0,
+        )
+        assert self._ending is not None
+        ending = self._ending
+        session.on("error", self._on_error)
+        session.on("close", self._on_close)
+        self._narration.follow(session)
+        self._watch_usage()
+        await self._transport.attach(self, session)
+        self._started = time.monotonic()
+        self.tell(
+            events.CallStarted,
+            chain=self._chain_name,
+            transport=self._transport.name,
+            stacks=dict(self._specs),
+            version=__version__,
+        )
+        reason = "error"
+        carrying: asyncio.Task[None] | None = None
+        try:
+            await self._start(session)
+            carrying = asyncio.create_task(self._transport.run())
+            carrying.add_done_callback(self._on_carried)
+            reason = await self._until_end(ending)
+        except asyncio.CancelledError:
+            reason = "shutdown"
+            raise
+        finally:
+            self._silence.stop()
+            if carrying:
+                carrying.cancel()
+                await asyncio.wait([carrying])
+            if self._goodbye and not self._goodbye.done():
+                self._goodbye.cancel()
+            # a goodbye in mid-word would keep aclose() waiting for its end
+            with contextlib.suppress(RuntimeError):
+                session.interrupt(force=True)
+            await session.aclose()
+            self._narration.finish()
+            self.tell(
+                events.CallEnded,
+                reason=reason,
+                data=dict(self._data),
+                usage=self._usage.as_dict(),
+                duration=round(time.monotonic() - self._started, 3),
+            )
+            self._agent = None
+
+    async def _start(self, session: AgentSession[Call]) -> None:
+        first = self.chain.start
+        try:
+            await session.start(self._make_agent(first, self._stacks[first], None))
+        except StoryError:
+            raise
+        except Exception as error:
+            raise CallError(f"the call can't start with {self._specs[first]}: {self._redact(str(error))}") from error
+
+    async def _until_end(self, ending: asyncio.Future[str]) -> str:
+        if self._max_duration is not None:
+            await asyncio.wait([ending], timeout=self._max_duration)
+            if not ending.done():
+                self.finish(TIME_LIMIT_GOODBYE, reason="time_limit")
+        return await ending
+
+    async def _warm_up(self) -> None:
+        """Load and connect what the chain needs, and read the instructions of each persona, before the first word."""
+        stacks = dict.fromkeys(
+            [*self._stacks.values(), *(stack for more in self._fallbacks.values() for _, stack in more)]
+        )
+        for stack in stacks:
+            for model in stack.models:
+                if isinstance(model, SupportsWarmUp):
+                    await model.warm_up()
+                elif callable(prewarm := getattr(model, "prewarm", None)):
+                    prewarm()
+        for key in reversed(self.chain.personas):  # the first to speak last: it is the freshest
+            persona, stack = self.chain.personas[key], self._stacks[key]
+            for model in stack.models:
+                if isinstance(model, SupportsPrefill):
+                    agent = self._make_agent(key, stack, None)
+                    await model.prefill(persona.fixed_instructions, [t for t in agent.tools if hasattr(t, "info")])
+
+    def _make_agent(self, key: str, stack: LiveStack, context: ChatContext | None, **more: bool) -> PersonaAgent:
+        return self._agents.get(key, PersonaAgent)(key, self, stack, chat_ctx=context, **more)
+
+    def _watch_usage(self) -> None:
+        for stack in dict.fromkeys(self._stacks.values()):
+            for model in stack.models:
+                if callable(on := getattr(model, "on", None)):
+                    on("metrics_collected", self._usage.collect)
+
+    # -- the end
+
+    async def _say_goodbye(self, goodbye: str, reason: str) -> None:
+        session = self.session
+        self._silence.stop()
+        session.input.set_audio_enabled(False)
+        try:
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                with contextlib.suppress(RuntimeError):
+                    await session.interrupt(force=True)
+                realtime = self._agent is not None and self._agent.stack.realtime
+                await session.generate_reply(
+                    instructions=goodbye,
+                    tool_choice="none",
+                    # a realtime model with turn detection of its own refuses uninterruptible speech
+                    **({} if realtime else {"allow_interruptions": False}),
+                )
+        except (TimeoutError, RuntimeError) as error:
+            logger.warning("the call ends without its goodbye: %s", error or "it took too long")
+        self.hang_up(reason)
+
+    def _silence_seconds(self) -> float | None:
+        silence = self._agent.persona.silence if self._agent and self.audio else None
+        return silence.ask_after if silence else None
+
+    def _on_silence(self, count: int) -> None:
+        silence = self._agent.persona.silence if self._agent else None
+        if silence is None or self._agent is None:
+            return
+        if count == 0:
+            self.session.generate_reply(instructions=silence.ask, tool_choice="none")
+        else:
+            self.finish(self._agent.persona.filled(silence.goodbye, self.data), reason="caller_silent")
+
+    async def _close(self) -> None:
+        stacks = [*self._stacks.values(), *(stack for more in self._fallbacks.values() for _, stack in more)]
+        await self._transport.aclose()
+        for stack in dict.fromkeys(stacks):
+            await stack.aclose()
+
+    # -- what can go wrong
+
+    def _on_carried(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        if error := task.exception():
+            self.tell(events.CallFault, where="transport", provider=None, message=str(error), recoverable=False)
+            logger.error("the transport failed", exc_info=error)
+            self.hang_up("lost")
+
+    def _on_close(self, event: CloseEvent) -> None:
+        if event.reason == CloseReason.ERROR:
+            self.hang_up("error")
+
+    def _on_error(self, event: ErrorEvent) -> None:
+        error = getattr(event.error, "error", event.error)
+        recoverable = bool(getattr(event.error, "recoverable", False))
+        self.tell(
+            events.CallFault,
+            where=str(getattr(event.error, "type", "session")).removesuffix("_error"),
+            provider=getattr(event.source, "provider", None),
+            message=self._redact(str(error)),
+            recoverable=recoverable,
+        )
+        if not recoverable and self._agent and self._fallbacks.get(self._agent.key):
+            self._fall_back(self._agent, str(error))
+
+    def _on_failed_handoff(self, agent: Agent, error: Exception) -> None:
+        message = self._redact(str(error) or type(error).__name__)
+        logger.warning("the handoff to %s failed: %s", agent.id, message)
+        self.tell(events.CallFault, where="handoff", provider=None, message=message, recoverable=True)
+        if not isinstance(agent, PersonaAgent) or not self._fall_back(agent, message):
+            asyncio.get_running_loop().create_task(self._apologise())
+
+    def _fall_back(self, agent: PersonaAgent, why: str) -> bool:
+        """Go on with the next stack that persona may use; False where there is none left."""
+        remaining = [item for item in self._fallbacks.get(agent.key, []) if item[1] is not agent.stack]
+        if not remaining:
+            return False
+        name, stack = remaining[0]
+        self._fallbacks[agent.key] = remaining[1:]
+        self.tell(events.Fallback, role="stack", from_=self._specs[agent.key], to=name, why=self._redact(why))
+        answering = self._agent is agent
+        context = agent.chat_ctx.copy(exclude_instructions=True)
+        self.session.update_agent(self._make_agent(agent.key, stack, context, resumed=answering))
+        return True
+
+    async def _apologise(self) -> None:
+        """Say sorry with the voice that worked last, and end the call."""
+        agent = self._agent
+        if agent is not None and agent.stack.tts is not None and self.audio:
+            apology = _Apology(agent)
+            self.session.update_agent(apology)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(apology.said.wait(), GOODBYE_SECONDS)
+        self.hang_up("error")
+
+
+class _Apology(Agent):
+    """Speaks one sentence with another persona's voice; needs no model but that."""
+
+    def __init__(self, voice: PersonaAgent) -> None:
+        super().__init__(id="apology", instructions="", stt=None, llm=None, tts=voice.stack.tts, vad=None)
+        self.said = asyncio.Event()
+
+    async def on_enter(self) -> None:
+        await self.session.say(APOLOGY, allow_interruptions=False)
+        self.said.set()

@@ -1,0 +1,36 @@
+"""What the agent says, word by word, as events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from livekit.agents.voice.io import TextOutput
+
+from story.core import events
+
+if TYPE_CHECKING:
+    from story.core.call import Call
+
+
+class Captions(TextOutput):
+    """The last text output of a transport: tells the call what the agent has said so far in this turn.
+
+    Behind a TranscriptSynchronizer the words come as they are heard.
+    """
+
+    def __init__(self, call: Call, next_in_chain: TextOutput | None = None) -> None:
+        super().__init__(label="captions", next_in_chain=next_in_chain)
+        self._call = call
+        self._text = ""
+
+    async def capture_text(self, text: str) -> None:
+        self._text += text
+        if self._text.strip():
+            self._call.tell(events.Partial, who="agent", text=self._text.strip())
+        if self.next_in_chain:
+            await self.next_in_chain.capture_text(text)
+
+    def flush(self) -> None:
+        self._text = ""
+        if self.next_in_chain:
+            self.next_in_chain.flush()

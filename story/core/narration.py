@@ -1,0 +1,140 @@
+"""Tells a livekit session's events as the events of a call."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from livekit.agents import (
+    AgentSession,
+    AgentStateChangedEvent,
+    ConversationItemAddedEvent,
+    FunctionToolsExecutedEvent,
+    UserInputTranscribedEvent,
+    UserStateChangedEvent,
+)
+from livekit.agents.llm import AgentHandoff, ChatMessage
+
+from story.core import events
+
+if TYPE_CHECKING:
+    from story.core.call import Call
+    from story.core.silence import SilenceWatch
+
+CALLER_STATES = {"speaking": "speaking", "listening": "silent", "away": "away"}
+
+USER_METRICS = {"end_of_turn_delay": "end_of_turn_delay", "transcription_delay": "transcription_delay"}
+AGENT_METRICS = {
+    "e2e_latency": "response_latency",
+    "llm_node_ttft": "llm_ttft",
+    "tts_node_ttfb": "tts_ttfb",
+    "playback_latency": "playback_latency",
+}
+
+
+class Narration:
+    """Follows a session and tells the call: turns, tool calls, states, handoffs at their first sound."""
+
+    def __init__(self, call: Call, silence: SilenceWatch) -> None:
+        self._call = call
+        self._silence = silence
+        self._states = {"agent": "listening", "caller": "silent"}
+        self._heard: list[str] = []
+        self._last_word: float | None = None
+        self._left: str | None = None
+        self._handoff: tuple[str, str] | None = None
+
+    def follow(self, session: AgentSession[Call]) -> None:
+        session.on("agent_state_changed", self._on_agent_state)
+        session.on("user_state_changed", self._on_user_state)
+        session.on("user_input_transcribed", self._on_transcribed)
+        session.on("conversation_item_added", self._on_item)
+        session.on("function_tools_executed", self._on_tools)
+
+    def caller_typed(self) -> None:
+        self._last_word = time.time()
+        self._silence.answered()
+
+    def entered(self) -> None:
+        """A persona's part begins; if another went before, its handoff is told at the first sound."""
+        key = self._call.persona
+        if key is not None and self._left is not None and self._left != key:
+            self._tell_handoff(sounded=False)
+            self._handoff = (self._left, key)
+        self._left = key
+
+    def finish(self) -> None:
+        self._tell_handoff(sounded=False)
+
+    def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
+        if event.new_state in ("idle", "initializing"):
+            return
+        if event.new_state == "speaking":
+            self._tell_handoff(sounded=True)
+        self._states["agent"] = event.new_state
+        self._silence.agent(quiet=event.new_state == "listening")
+        self._call.tell(events.StateChanged, **self._states)
+
+    def _on_user_state(self, event: UserStateChangedEvent) -> None:
+        if event.old_state == "speaking":
+            self._last_word = event.created_at
+        self._states["caller"] = CALLER_STATES[event.new_state]
+        self._silence.caller(quiet=event.new_state != "speaking")
+        self._call.tell(events.StateChanged, **self._states)
+
+    def _tell_handoff(self, *, sounded: bool) -> None:
+        if self._handoff is None:
+            return
+        (left, entered), self._handoff = self._handoff, None
+        gap = None
+        if sounded and self._call.audio and self._last_word is not None:
+            gap = round(max(0.0, time.time() - self._last_word), 3)
+        self._call.tell(events.Handoff, from_=left, to=entered, gap=gap)
+
+    def _on_transcribed(self, event: UserInputTranscribedEvent) -> None:
+        if event.transcript.strip():
+            self._silence.answered()
+        text = " ".join([*self._heard, event.transcript]).strip()
+        if event.is_final:
+            self._heard.append(event.transcript.strip())
+        self._call.tell(events.Partial, who="caller", text=text)
+
+    def _on_item(self, event: ConversationItemAddedEvent) -> None:
+        item = event.item
+        if isinstance(item, AgentHandoff) or not isinstance(item, ChatMessage):
+            return
+        text = (item.text_content or "").strip()
+        if item.role == "user":
+            self._heard.clear()
+            self._call.tell(events.UserTurn, text=text, metrics=_metrics(item, USER_METRICS))
+        elif item.role == "assistant" and text:
+            metrics = _metrics(item, AGENT_METRICS)
+            self._call.tell(events.AgentTurn, text=text, interrupted=item.interrupted, metrics=metrics)
+
+    def _on_tools(self, event: FunctionToolsExecutedEvent) -> None:
+        for call, output in event.zipped():
+            failed = output.is_error
+            self._call.tell(
+                events.ToolCall,
+                name=call.name,
+                arguments=_arguments(call.arguments),
+                result=None if failed else output.output,
+                error=output.output if failed else None,
+            )
+        if event.has_agent_handoff:
+            # with a reply to another tool of the same batch, the old persona would speak once more
+            event.cancel_tool_reply()
+
+
+def _arguments(text: str) -> dict[str, object]:
+    try:
+        value = json.loads(text or "{}")
+    except ValueError:
+        return {"": text}
+    return value if isinstance(value, dict) else {"": value}
+
+
+def _metrics(message: ChatMessage, names: dict[str, str]) -> dict[str, float]:
+    found = {ours: message.metrics.get(theirs) for theirs, ours in names.items()}
+    return {name: round(value, 3) for name, value in found.items() if isinstance(value, int | float)}
