@@ -1,0 +1,66 @@
+# Everything a checkout needs. `make` alone lists the targets.
+SHELL := /usr/bin/env bash
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.NOTPARALLEL:
+.PHONY: help setup run test test-tools lint test-newest test-full bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: ## .venv with the product (.venv/bin/story) and the weights of its on-device models
+	@scripts/library libgomp.so.1 libgomp1 "the on-device language model"
+	@scripts/venv $(VENV) requirements/runtime.txt
+	@$(BIN)/story models pull --yes
+
+run: setup ## talk with the storyteller in this terminal, on this machine's own models (ARGS=--voice: aloud)
+	@scripts/library libportaudio.so.2 libportaudio2 "sound (story talk --voice)"
+	@$(BIN)/story talk --intro-stack local --story-stack local $(ARGS)
+
+test: setup test-tools lint ## lint, types, and all tests but the long ones (ARGS goes to pytest)
+	@$(BIN)/python -m pytest -m "not full" $(ARGS)
+	@$(MAKE) --no-print-directory test-newest
+
+test-tools:
+	@scripts/library libportaudio.so.2 libportaudio2 "sound"
+	@scripts/venv $(VENV) requirements/test.txt
+
+lint: test-tools
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --strict
+
+# The quick tests once more, on the newest Python of this machine where that is newer than the one of $(VENV).
+test-newest:
+	@newest=$$(scripts/python --newest); \
+	minor() { "$$1" -c 'import sys; print(sys.version_info[1])'; }; \
+	if [ -n "$$newest" ] && [ "$$(minor "$$newest")" -gt "$$(minor $(BIN)/python)" ]; then \
+	    dir=.venv-3.$$(minor "$$newest"); \
+	    PIP_NO_COMPILE=1 scripts/venv $$dir requirements/test.txt "$$newest" && \
+	    $$dir/bin/python -m pytest -m "not full and not weights" $(ARGS); \
+	fi
+
+test-full: setup test-tools ## the long tests (at most 40 minutes on two cores)
+	@$(BIN)/python -m pytest -m full $(ARGS)
+
+bench: ## the benchmarks there are, and how to run one
+	@for file in benchmarks/*.py; do \
+	    [ -e "$$file" ] || { echo "none yet"; exit; }; \
+	    printf '%-34s %s\n' "$$file" "$$(sed -n '/^"""/ { s/^"""//; s/"""$$//; p; q; }' "$$file")"; \
+	done; echo; echo "Run one: $(BIN)/python FILE"
+
+lock: ## requirements/*.txt anew from pyproject.toml (UPGRADE=1: with the newest versions it allows)
+	@uv=$$(command -v $(BIN)/uv uv | head -n 1); \
+	[ -n "$$uv" ] || { echo "make lock needs uv: $(BIN)/pip install uv"; exit 1; }; \
+	compile="$$uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	    --no-emit-index-url --no-emit-find-links $${UPGRADE:+--upgrade} --group build"; \
+	$$compile --custom-compile-command "make lock" -o requirements/runtime.txt >/dev/null && \
+	$$compile --custom-compile-command "make lock" --extra kokoro --group test -c requirements/runtime.txt \
+	    -o requirements/test.txt >/dev/null && \
+	grep -c '^[a-z]' requirements/*.txt
+
+clean: ## deletes what make and the tests made here (the weights stay: see story models remove)
+	rm -rf .venv .venv-3.* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find story tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
