@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
+
+from story.core.options import FrozenOptions
 
 
 class Role(StrEnum):
@@ -80,3 +83,63 @@ class Alias:
     name: str
     role: Role
     ref: str
+
+
+@dataclass(frozen=True)
+class ModelSetting:
+    """One model (or a chain of fallbacks, where it has no options) of a role of a named stack."""
+
+    use: str
+    options: FrozenOptions = FrozenOptions()
+
+
+@dataclass(frozen=True)
+class NamedStack:
+    """A stack with a name: either one `spec`, or its `roles` each with models to try in order.
+
+    source: who gives it, "story.toml:12" or "plugin acme".
+    """
+
+    name: str
+    source: str
+    spec: str | None = None
+    roles: Mapping[Role, tuple[ModelSetting, ...]] = field(default_factory=dict)
+
+
+PIPELINE = (Role.STT, Role.LLM, Role.TTS)
+"""The roles that a bare provider takes, in this order, and that a pipeline must fill."""
+
+BUILTIN_STACKS: Mapping[str, str] = {
+    "local": "stt=local+llm=local+tts=local",
+    "openai": "stt=openai+llm=openai/gpt-4o-mini+tts=openai/gpt-4o-mini-tts:echo",
+}
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Everything that the loaded plugins offer, by role and name. Looking things up imports nothing."""
+
+    factories: Mapping[Role, Mapping[str, ModelFactory]] = field(default_factory=dict)
+    aliases: Mapping[str, Alias] = field(default_factory=dict)
+    stacks: Mapping[str, NamedStack] = field(default_factory=dict)
+    personas: Mapping[str, Path | str] = field(default_factory=dict)
+
+    def factory(self, role: Role, provider: str) -> ModelFactory | None:
+        """What `provider` offers for `role`."""
+        return self.factories.get(role, {}).get(provider)
+
+    def providers(self) -> tuple[str, ...]:
+        """All providers, in the order they were registered."""
+        return tuple(dict.fromkeys(name for offered in self.factories.values() for name in offered))
+
+    def roles(self, provider: str) -> tuple[Role, ...]:
+        """The roles that `provider` offers models for, in the order of `Role`."""
+        return tuple(role for role in Role if self.factory(role, provider) is not None)
+
+    def aliases_of(self, role: Role, provider: str) -> tuple[Alias, ...]:
+        """The short names of a provider's models for a role."""
+        return tuple(
+            alias
+            for alias in self.aliases.values()
+            if alias.role is role and alias.ref.partition(":")[0].partition("/")[0] == provider
+        )

@@ -1,0 +1,35 @@
+"""Options of one model as story.toml gives them, comparable and hashable by content."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+
+class FrozenOptions(Mapping[str, object]):
+    """A read-only mapping of option names to TOML values. Its repr shows the names alone, as a value may be a secret."""
+
+    __slots__ = ("_key", "_values")
+
+    def __init__(self, values: Mapping[str, object] | None = None) -> None:
+        self._values = dict(values or {})
+        # `default=str`: TOML has dates and times, which JSON lacks.
+        self._key = json.dumps(self._values, sort_keys=True, default=str)
+
+    def __getitem__(self, key: str) -> object:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        return self._key == other._key if isinstance(other, FrozenOptions) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __repr__(self) -> str:
+        return f"FrozenOptions({', '.join(self._values)})"
