@@ -1,0 +1,117 @@
+"""What the caller types, without ever blocking the event loop: keys from a terminal, lines from a pipe or a file."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import os
+import re
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+
+try:
+    import termios
+except ImportError:  # Windows
+    termios = None  # type: ignore[assignment]
+
+END_OF_INPUT = "\x04"  # Ctrl-D
+ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|O.|.?)")
+
+
+class Keyboard:
+    """Text from a file descriptor (stdin), as it comes.
+
+    `keys`: it is a terminal that hands over single keys, unechoed; else whole lines come, as with a pipe.
+    """
+
+    def __init__(self, descriptor: int | None = None) -> None:
+        self._fd = sys.stdin.fileno() if descriptor is None else descriptor
+        self.terminal = os.isatty(self._fd)
+        self.keys = self.terminal and termios is not None
+
+    @contextmanager
+    def raw(self) -> Iterator[None]:
+        """Have the terminal pass each key on at once, without writing it; Ctrl-C stays a signal."""
+        if not self.keys:
+            yield
+            return
+        before = termios.tcgetattr(self._fd)
+        unechoed = termios.tcgetattr(self._fd)
+        unechoed[3] &= ~(termios.ICANON | termios.ECHO)
+        termios.tcsetattr(self._fd, termios.TCSADRAIN, unechoed)
+        try:
+            yield
+        finally:
+            termios.tcsetattr(self._fd, termios.TCSADRAIN, before)
+
+    async def text(self) -> AsyncIterator[str]:
+        """Pieces of text, until the input ends."""
+        loop = asyncio.get_running_loop()
+        pieces: asyncio.Queue[bytes] = asyncio.Queue()
+        try:
+            loop.add_reader(self._fd, lambda: pieces.put_nowait(self._read()))
+            watched = True
+        except (NotImplementedError, PermissionError):  # Windows; a plain file, which epoll refuses
+            threading.Thread(target=self._pump, args=(loop, pieces), daemon=True).start()
+            watched = False
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        try:
+            while piece := await pieces.get():
+                yield decoder.decode(piece)
+        finally:
+            if watched:
+                loop.remove_reader(self._fd)
+
+    async def lines(self) -> AsyncIterator[str]:
+        """Whole lines without their ends, the last one also where the input ends within it."""
+        rest = ""
+        async for piece in self.text():
+            *whole, rest = (rest + piece).split("\n")
+            for line in whole:
+                yield line.rstrip("\r")
+        if rest:
+            yield rest
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._fd, 4096)
+        except OSError:  # the terminal is gone
+            return b""
+
+    def _pump(self, loop: asyncio.AbstractEventLoop, pieces: asyncio.Queue[bytes]) -> None:
+        piece = b"-"
+        while piece:
+            piece = self._read()
+            with suppress(RuntimeError):  # the loop has closed meanwhile
+                loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
+
+class LineEditor:
+    """The line under the cursor: typing at its end, backspace, Ctrl-W, Ctrl-U, Enter, Ctrl-D on an empty line."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.ended = False
+
+    def feed(self, keys: str) -> list[str]:
+        """Take keys; returns the lines they completed."""
+        lines: list[str] = []
+        for key in ESCAPE.sub("", keys):
+            if key in "\r\n":
+                lines.append(self.text)
+                self.text = ""
+            elif key in "\x7f\b":
+                self.text = self.text[:-1]
+            elif key == "\x15":
+                self.text = ""
+            elif key == "\x17":
+                self.text = re.sub(r"\S+\s*$", "", self.text)
+            elif key == END_OF_INPUT:
+                if not self.text:
+                    self.ended = True
+                    break
+            elif key.isprintable():
+                self.text += key
+        return lines
