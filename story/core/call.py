@@ -72,7 +72,9 @@ class Call:
         self._stacks = stacks
         self._specs = specs
         self._agents = agents or {}
-        self._fallbacks = {key: list(stacks) for key, stacks in (fallbacks or {}).items()}
+        self._fallbacks = {key: list(spares) for key, spares in (fallbacks or {}).items()}
+        spares = (stack for more in self._fallbacks.values() for _, stack in more)
+        self._every_stack = tuple(dict.fromkeys([*stacks.values(), *spares]))
         self._max_duration = max_duration
         self._redact = redact
         self._observers: list[Observer] = []
@@ -81,6 +83,7 @@ class Call:
         self._agent: PersonaAgent | None = None
         self._ending: asyncio.Future[str] | None = None
         self._goodbye: asyncio.Task[None] | None = None
+        self._parting: str | None = None
         self._session: AgentSession[Call] | None = None
         self._usage = Usage(lambda: self.persona)
         self._silence = SilenceWatch(self._silence_seconds, self._on_silence)
@@ -131,9 +134,10 @@ class Call:
         self._silence.hold(held)
 
     def hang_up(self, reason: str = "caller_left") -> None:
-        """End the call at once."""
+        """End the call at once. A caller who leaves while they are told goodbye does not change why it ended."""
         if self._ending and not self._ending.done():
-            self._ending.set_result(reason)
+            left = reason == "caller_left"
+            self._ending.set_result(self._parting if left and self._parting else reason)
 
     def shut_down(self) -> None:
         """End the call with a goodbye, as the process is to end."""
@@ -142,6 +146,7 @@ class Call:
     def finish(self, goodbye: str, reason: str = "finished") -> None:
         """Have the persona say a last goodbye that can't be interrupted, then end the call. The first one counts."""
         if self._goodbye is None and self._ending and not self._ending.done():
+            self._parting = reason
             self._goodbye = asyncio.create_task(self._say_goodbye(goodbye, reason))
 
     # -- what PersonaAgent uses
@@ -256,10 +261,7 @@ class Call:
 
     async def _warm_up(self) -> None:
         """Load and connect what the chain needs, and read the instructions of each persona, before the first word."""
-        stacks = dict.fromkeys(
-            [*self._stacks.values(), *(stack for more in self._fallbacks.values() for _, stack in more)]
-        )
-        for stack in stacks:
+        for stack in self._every_stack:
             for model in stack.models:
                 if isinstance(model, SupportsWarmUp):
                     await model.warm_up()
@@ -276,7 +278,7 @@ class Call:
         return self._agents.get(key, PersonaAgent)(key, self, stack, chat_ctx=context, **more)
 
     def _watch_usage(self) -> None:
-        for stack in dict.fromkeys(self._stacks.values()):
+        for stack in self._every_stack:
             for model in stack.models:
                 if callable(on := getattr(model, "on", None)):
                     on("metrics_collected", self._usage.collect)
@@ -316,9 +318,8 @@ class Call:
             self.finish(self._agent.persona.filled(silence.goodbye, self.data), reason="caller_silent")
 
     async def _close(self) -> None:
-        stacks = [*self._stacks.values(), *(stack for more in self._fallbacks.values() for _, stack in more)]
         await self._transport.aclose()
-        for stack in dict.fromkeys(stacks):
+        for stack in self._every_stack:
             await stack.aclose()
 
     # -- what can go wrong
