@@ -14,6 +14,7 @@ from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from story.core.errors import AudioError
 from story.transports.floor import PATIENCE_SECONDS, SETTLE_SECONDS, Floor
+from story.transports.interrupts import hang_up_on_interrupt
 from story.transports.playout import Line
 from story.transports.sound import SAMPLE_RATE, Recording, Samples, check_writable, read_wav
 
@@ -72,6 +73,7 @@ class FileTransport:
         return sum(map(len, self._turns)) / SAMPLE_RATE
 
     async def attach(self, call: Call, session: AgentSession[Any]) -> None:
+        self._call = call
         self._line = line = Line(self._on_frame)
         self._floor = floor = Floor(settle=self._settle, patience=self._patience, clock=asyncio.get_running_loop().time)
         floor.watch(session)
@@ -87,7 +89,8 @@ class FileTransport:
         assert self._line is not None
         if self._out is not None:
             self._recording = Recording(self._out, expected=self._expected)
-        await _first_of(self._line.run(), self._converse(self._line))
+        with hang_up_on_interrupt(self._call):
+            await _first_of(self._line.run(), self._converse(self._line))
 
     async def aclose(self) -> None:
         """Raises AudioError where the recording can't be finished."""

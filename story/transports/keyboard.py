@@ -27,7 +27,7 @@ class Keyboard:
     """
 
     def __init__(self, descriptor: int | None = None) -> None:
-        self._fd = sys.stdin.fileno() if descriptor is None else descriptor
+        self._fd = descriptor if descriptor is not None else sys.stdin.fileno() if sys.stdin else -1
         self.terminal = os.isatty(self._fd)
         self.keys = self.terminal and termios is not None
 
@@ -47,22 +47,10 @@ class Keyboard:
             termios.tcsetattr(self._fd, termios.TCSADRAIN, before)
 
     async def text(self) -> AsyncIterator[str]:
-        """Pieces of text, until the input ends."""
-        loop = asyncio.get_running_loop()
-        pieces: asyncio.Queue[bytes] = asyncio.Queue()
-        try:
-            loop.add_reader(self._fd, lambda: pieces.put_nowait(self._read()))
-            watched = True
-        except (NotImplementedError, PermissionError):  # Windows; a plain file, which epoll refuses
-            threading.Thread(target=self._pump, args=(loop, pieces), daemon=True).start()
-            watched = False
+        """Pieces of text, until the input ends. Nothing is read before it is asked for."""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        try:
-            while piece := await pieces.get():
-                yield decoder.decode(piece)
-        finally:
-            if watched:
-                loop.remove_reader(self._fd)
+        while piece := await self._piece():
+            yield decoder.decode(piece)
 
     async def lines(self) -> AsyncIterator[str]:
         """Whole lines without their ends, the last one also where the input ends within it."""
@@ -74,18 +62,45 @@ class Keyboard:
         if rest:
             yield rest
 
+    async def _piece(self) -> bytes:
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        try:
+            loop.add_reader(self._fd, _resolve, ready)
+        except (PermissionError, ValueError):  # a plain file, which never blocks; no stdin at all
+            return self._read()
+        except NotImplementedError:  # Windows
+            return await self._piece_from_thread(loop)
+        try:
+            await ready
+        finally:
+            loop.remove_reader(self._fd)
+        return self._read()
+
+    async def _piece_from_thread(self, loop: asyncio.AbstractEventLoop) -> bytes:
+        """Read in a thread that a call which has ended may leave behind."""
+        read: list[bytes] = []
+        ready: asyncio.Future[None] = loop.create_future()
+
+        def wait() -> None:
+            read.append(self._read())
+            with suppress(RuntimeError):  # the loop has closed meanwhile
+                loop.call_soon_threadsafe(_resolve, ready)
+
+        threading.Thread(target=wait, daemon=True).start()
+        await ready
+        return read[0]
+
     def _read(self) -> bytes:
         try:
             return os.read(self._fd, 4096)
         except OSError:  # the terminal is gone
             return b""
 
-    def _pump(self, loop: asyncio.AbstractEventLoop, pieces: asyncio.Queue[bytes]) -> None:
-        piece = b"-"
-        while piece:
-            piece = self._read()
-            with suppress(RuntimeError):  # the loop has closed meanwhile
-                loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
+def _resolve(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
 
 
 class LineEditor:

@@ -20,7 +20,7 @@ class Screen:
     def __init__(self, console: Console, *, prompts: bool) -> None:
         """`prompts`: show the caller's line and keep it at the bottom (only where someone types)."""
         self._console = console
-        self._prompts = prompts and console.is_terminal
+        self._prompts = prompts and console.is_terminal and not console.is_dumb_terminal
         self._typed = ""
         self._prompt_rows = 0  # rows that the prompt takes up now; 0: it is not shown
         self._speaker: str | None = None
@@ -108,7 +108,6 @@ class Screen:
     def _hide_prompt(self) -> None:
         if not self._prompt_rows:
             return
-        up = [(ControlType.CURSOR_UP, self._prompt_rows - 1)] if self._prompt_rows > 1 else []
         erase = [(ControlType.ERASE_IN_LINE, 2)]
         self._console.control(Control(ControlType.CARRIAGE_RETURN))
         for _ in range(self._prompt_rows - 1):
@@ -118,7 +117,6 @@ class Screen:
 
     def _write(self, text: str, style: str = "") -> None:
         self._console.print(Text(text, style=style), end="", soft_wrap=True)
-        self._console.file.flush()
 
 
 def _printable(text: str) -> str:

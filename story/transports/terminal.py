@@ -8,64 +8,15 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from livekit.agents import AgentSession
-from livekit.agents.voice.io import TextOutput
 
-from story.core.events import Event, Handoff
 from story.transports.floor import PATIENCE_SECONDS, SETTLE_SECONDS, Floor
 from story.transports.interrupts import hang_up_on_interrupt
 from story.transports.keyboard import Keyboard, LineEditor
 from story.transports.screen import Screen
+from story.transports.subtitles import Subtitles
 
 if TYPE_CHECKING:
     from story.core.call import Call
-
-
-class Subtitles(TextOutput):
-    """Shows the agent's words on a screen under the name of the persona that says them, and each handoff."""
-
-    def __init__(self, call: Call, screen: Screen | None, floor: Floor | None = None) -> None:
-        super().__init__(label="story", next_in_chain=None)
-        self._call = call
-        self._screen = screen
-        self._floor = floor
-        self._shown: str | None = None
-        self._open = False
-
-    async def capture_text(self, text: str) -> None:
-        if not text:
-            return
-        if not self._open:
-            self._open = True
-            if self._floor:
-                self._floor.agent_began()
-            if self._call.persona is not None:
-                self._show_persona(self._call.persona)
-        if self._screen:
-            self._screen.agent(self._label(self._shown), str(text))
-
-    def flush(self) -> None:
-        if not self._open:
-            return
-        self._open = False
-        if self._screen:
-            self._screen.agent_done()
-        if self._floor:
-            self._floor.agent_ended(interrupted=False)
-
-    def on_event(self, event: Event) -> None:
-        """Also a persona that takes over without a word is shown."""
-        if isinstance(event, Handoff):
-            self._show_persona(event.to)
-
-    def _show_persona(self, persona: str) -> None:
-        before, self._shown = self._shown, persona
-        if self._screen and before is not None and before != persona:
-            self._screen.notice(f"-- {self._label(before)} hands over to {self._label(persona)} --")
-
-    def _label(self, persona: str | None) -> str:
-        if persona is None:
-            return "agent"
-        return f"{self._call.chain.personas[persona].name} ({persona})"
 
 
 class TerminalTransport:
@@ -101,9 +52,7 @@ class TerminalTransport:
         self._call = call
         self._floor = Floor(settle=self._settle, patience=self._patience)
         self._floor.watch(session)
-        subtitles = Subtitles(call, self._screen, self._floor)
-        call.subscribe(subtitles.on_event)
-        session.output.transcription = subtitles
+        session.output.transcription = Subtitles(call, session, self._screen, self._floor)
 
     async def run(self) -> None:
         with hang_up_on_interrupt(self._call):
