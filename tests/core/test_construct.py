@@ -66,7 +66,7 @@ def test_tables_become_what_the_plugin_takes() -> None:
     tokenizer = options_of(elevenlabs.TTS, word_tokenizer={"min_sentence_len": 3}).word_tokenizer
     assert isinstance(tokenizer, tokenize.basic.SentenceTokenizer)
     assert options_of(deepgram.STT, keywords=[["Maria", 1.5]]).keywords == [("Maria", 1.5)]
-    assert made(openai.LLM, timeout=5)._client.timeout.read == 5
+    assert made(openai.LLM, timeout=5)._client._client.timeout.read == 5
 
 
 def test_false_stands_for_none() -> None:

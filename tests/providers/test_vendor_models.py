@@ -155,9 +155,6 @@ def aliases() -> list[Alias]:
 
 
 def test_nothing_is_said_twice_by_aliases_of_different_providers() -> None:
-    aliases: list[Alias] = [
-        a for module in PROVIDERS.values() if hasattr(module, "story_aliases") for a in module.story_aliases()
-    ]
     names = [alias.name for alias in aliases]
     assert len(names) == len(set(names))
     assert not set(names) & {*PROVIDERS, "local"}
