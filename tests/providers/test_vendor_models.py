@@ -155,7 +155,7 @@ def aliases() -> list[Alias]:
 
 
 def test_nothing_is_said_twice_by_aliases_of_different_providers() -> None:
-    names = [alias.name for alias in aliases]
+    names = [alias.name for alias in aliases()]
     assert len(names) == len(set(names))
     assert not set(names) & {*PROVIDERS, "local"}
     for alias in aliases():
