@@ -11,6 +11,7 @@ import numpy as np
 from livekit.agents import AgentSession
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
+from story.core.captions import Captions
 from story.core.errors import AudioError
 from story.core.events import Event, UserTurn
 from story.transports.interrupts import hang_up_on_interrupt
@@ -85,9 +86,8 @@ class DeviceTransport:
         self._caller = CallerInput(sample_rate=self._input_rate)
         self._agent = Playout(sample_rate=self._output_rate)
         call.subscribe(self._on_event)
-        self._synchronizer = TranscriptSynchronizer(
-            next_in_chain_audio=self._agent, next_in_chain_text=Subtitles(call, session, self._screen)
-        )
+        captions = Captions(call, Subtitles(call, session, self._screen))
+        self._synchronizer = TranscriptSynchronizer(next_in_chain_audio=self._agent, next_in_chain_text=captions)
         session.input.audio = self._caller
         session.output.audio = self._synchronizer.audio_output
         session.output.transcription = self._synchronizer.text_output

@@ -12,6 +12,7 @@ from livekit.agents import AgentSession
 from livekit.agents.voice.io import PlaybackFinishedEvent, PlaybackStartedEvent
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
+from story.core.captions import Captions
 from story.core.errors import AudioError
 from story.transports.floor import PATIENCE_SECONDS, SETTLE_SECONDS, Floor
 from story.transports.interrupts import hang_up_on_interrupt
@@ -80,7 +81,7 @@ class FileTransport:
         line.agent.on("playback_started", self._on_started)
         line.agent.on("playback_finished", self._on_finished)
         # cuts the text of an interrupted turn where its sound was cut
-        self._synchronizer = TranscriptSynchronizer(next_in_chain_audio=line.agent, next_in_chain_text=None)
+        self._synchronizer = TranscriptSynchronizer(next_in_chain_audio=line.agent, next_in_chain_text=Captions(call))
         session.input.audio = line.caller
         session.output.audio = self._synchronizer.audio_output
         session.output.transcription = self._synchronizer.text_output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import struct
 import wave
 from pathlib import Path
@@ -35,12 +36,14 @@ def read_wav(path: Path) -> Samples:
     layout. Raises AudioError for everything that is not a whole WAV file with sound in it.
     """
     try:
+        if path.is_dir():
+            raise AudioError(f"{path} is a folder, not a WAV file")
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe can't be read twice, and may block for ever
+            raise AudioError(f"{path} is not a plain file: save the sound as a WAV file first")
         with path.open("rb") as file:
             _check_riff(file, path)
     except FileNotFoundError:
         raise AudioError(f"{path}: there is no such file") from None
-    except IsADirectoryError:
-        raise AudioError(f"{path} is a folder, not a WAV file") from None
     except OSError as error:
         raise AudioError(f"{path} can't be read: {error.strerror or error}") from error
     try:
@@ -79,8 +82,9 @@ def _decode(path: Path) -> Samples:
     blocks: list[NDArray[np.float32]] = []
     with av.open(str(path), format="wav") as container:
         stream = container.streams.audio[0]
-        channels = stream.codec_context.channels
+        channels = 0
         for frame in container.decode(stream):
+            channels = frame.layout.nb_channels
             blocks.extend(block.to_ndarray()[0] for block in resampler.resample(frame))
         if blocks:
             blocks.extend(block.to_ndarray()[0] for block in resampler.resample(None))

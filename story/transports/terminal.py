@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from livekit.agents import AgentSession
 
+from story.core.captions import Captions
 from story.transports.floor import PATIENCE_SECONDS, SETTLE_SECONDS, Floor
 from story.transports.interrupts import hang_up_on_interrupt
 from story.transports.keyboard import Keyboard, LineEditor
@@ -52,7 +53,7 @@ class TerminalTransport:
         self._call = call
         self._floor = Floor(settle=self._settle, patience=self._patience)
         self._floor.watch(session)
-        session.output.transcription = Subtitles(call, session, self._screen, self._floor)
+        session.output.transcription = Captions(call, Subtitles(call, session, self._screen, self._floor))
 
     async def run(self) -> None:
         with hang_up_on_interrupt(self._call):
