@@ -32,11 +32,11 @@ class ConfigError(StoryError):
     """A file of the user's (story.toml, a chain, an .env) that can't be used; names file, line and key."""
 
 
-class MissingKeyError(StoryError):
+class MissingKeyError(StackError):
     """A provider's key is not in the environment."""
 
 
-class MissingPackageError(StoryError):
+class MissingPackageError(StackError):
     """A provider's package is not installed; the message has the install command."""
 
 

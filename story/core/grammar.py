@@ -7,7 +7,7 @@
 
 Spaces around any of these mean nothing. The last `:` starts the variant, then the first `/` ends the provider. Any of
 a ref's pieces may stand in double quotes, where `+ , = :` and spaces are ordinary characters and a backslash keeps the
-next one from being special: `"openrouter/meta-llama/x:free":voice`. Only `/` still divides there, as a provider has none.
+next one from being special: `"openrouter/meta-llama/x:free":voice`. Only `/` still divides: no provider has one.
 Nothing here knows which providers exist; that is `stacks.resolve`.
 """
 

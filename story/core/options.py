@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 
 class FrozenOptions(Mapping[str, object]):
-    """A read-only mapping of option names to TOML values. Its repr shows the names alone, as a value may be a secret."""
+    """A read-only mapping of option names to TOML values. Its repr has the names alone: a value may be a secret."""
 
     __slots__ = ("_key", "_values")
 
@@ -33,3 +33,6 @@ class FrozenOptions(Mapping[str, object]):
 
     def __repr__(self) -> str:
         return f"FrozenOptions({', '.join(self._values)})"
+
+
+NO_OPTIONS = FrozenOptions()

@@ -25,8 +25,16 @@ if TYPE_CHECKING:
 LOAD_VARIABLE = "STORY_LOAD_PLUGINS"
 
 BUILTIN = tuple(
-    EntryPoint(name=name, value=f"story.providers.{name}", group=hookspecs.ENTRY_POINT_GROUP)
-    for name in ("openai", "deepgram", "cartesia", "elevenlabs", "silero", "local")
+    EntryPoint(name=name, value=value, group=hookspecs.ENTRY_POINT_GROUP)
+    for name, value in {
+        "openai": "story.providers.openai",
+        "deepgram": "story.providers.deepgram",
+        "cartesia": "story.providers.cartesia",
+        "elevenlabs": "story.providers.elevenlabs",
+        "silero": "story.providers.silero",
+        "local": "story.providers.local",
+        "storyteller": "story.personas",
+    }.items()
 )
 """The entry points of pyproject.toml once more, for a source checkout that is not (or no longer freshly) installed."""
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from story.core.options import FrozenOptions
+from story.core.options import NO_OPTIONS, FrozenOptions
 
 
 class Role(StrEnum):
@@ -90,7 +90,7 @@ class ModelSetting:
     """One model (or a chain of fallbacks, where it has no options) of a role of a named stack."""
 
     use: str
-    options: FrozenOptions = FrozenOptions()
+    options: FrozenOptions = NO_OPTIONS
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def test_any_tree_prints_to_text_that_parses_to_it(spec: Spec) -> None:
     [
         ("local", "local"),
         (" deepgram + gpt4o-mini ", "deepgram+gpt4o-mini"),
-        ("deepgram/nova-3:en+openai/gpt-4o-mini+cartesia/sonic-3", "deepgram/nova-3:en+openai/gpt-4o-mini+cartesia/sonic-3"),
+        ("deepgram/nova-3:en+openai/gpt-4o-mini", "deepgram/nova-3:en+openai/gpt-4o-mini"),
         ("stt = deepgram , local+gpt4o-mini+elevenlabs,openai", "stt=deepgram,local+gpt4o-mini+elevenlabs,openai"),
         ('llm="openrouter/meta-llama/x:free"', 'llm="openrouter/meta-llama/x:free"'),
     ],

@@ -1,0 +1,120 @@
+"""What a stack needs on this machine, and which stack to take where the user chose none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+
+from story.core.errors import MissingKeyError, MissingPackageError, StackError
+from story.core.inference import a
+from story.core.redact import redact
+from story.core.registry import Registry, Role
+from story.core.resolve import resolve
+from story.core.resolved import ResolvedRef, ResolvedStack
+from story.core.settings import Settings
+
+WITHOUT_CHOICE = ("openai", "openai-realtime")
+"""The stacks that are tried, in this order, where a key of the chain's own is missing; `local` is the last resort."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a model can't run on this machine now. kind: "key", "package" or "provider" (the provider says so)."""
+
+    ref: ResolvedRef
+    kind: str
+    message: str
+
+    def error(self) -> StackError:
+        """The problem as an error that points at the model."""
+        kind = {"key": MissingKeyError, "package": MissingPackageError}.get(self.kind, StackError)
+        return kind(self.message, spec=self.ref.spec, start=self.ref.start, end=self.ref.end)
+
+
+def missing_keys(ref: ResolvedRef, registry: Registry, settings: Settings) -> tuple[str, ...]:
+    """The variables that must hold a key of this model's and don't."""
+    factory = registry.factory(ref.role, ref.provider)
+    return tuple(name for name in ref.env(factory, settings) if settings.key(name) is None) if factory else ()
+
+
+def missing_package(requires: str | None) -> str | None:
+    """The distribution that is not installed, None if all is there. `requires` is a requirement, as pip reads it."""
+    if requires is None:
+        return None
+    name = re.split(r"[\s\[<>=!~;@]", requires.strip(), maxsplit=1)[0]
+    try:
+        distribution(name)
+    except (PackageNotFoundError, ValueError):
+        return requires
+    return None
+
+
+def check(
+    stack: ResolvedStack, registry: Registry, settings: Settings, *, roles: Collection[Role] | None = None
+) -> list[Problem]:
+    """Everything that keeps the stack from running here. roles: those that will be built; all by default."""
+    refs = [ref for ref in stack.refs if roles is None or ref.role in roles]
+    return [problem for ref in refs for problem in _problems(ref, registry, settings)]
+
+
+def require(
+    stack: ResolvedStack, registry: Registry, settings: Settings, *, roles: Collection[Role] | None = None
+) -> None:
+    """Raise the first problem that `check` finds, if there is one."""
+    for problem in check(stack, registry, settings, roles=roles):
+        raise problem.error()
+
+
+def stack_without_choice(
+    defaults: Iterable[str], registry: Registry, settings: Settings, *, default_stack: str | None = None
+) -> tuple[str | None, str]:
+    """Which stack to use where the user chose none, and one line that says which and why.
+
+    defaults: the stacks that the chain's personas name. The answer is None for "the chain's own, as all keys are
+    there", else the name of the stack that takes the place of them all.
+    """
+    stacks = [resolve(spec, registry, default_stack=default_stack) for spec in dict.fromkeys(defaults)]
+    missing = _keys(stacks, registry, settings)
+    if not missing:
+        return None, "using the chain's own stacks"
+    why = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set"
+    for name in WITHOUT_CHOICE:
+        try:
+            if not _keys([resolve(name, registry)], registry, settings):
+                return name, f"using the stack {name}: {why}, but all its keys are"
+        except StackError:  # its provider's plugin is blocked or broken
+            continue
+    return "local", f"using the stack local, which needs no keys: {why}"
+
+
+def _keys(stacks: Iterable[ResolvedStack], registry: Registry, settings: Settings) -> list[str]:
+    names = (name for stack in stacks for ref in stack.refs for name in missing_keys(ref, registry, settings))
+    return list(dict.fromkeys(names))
+
+
+def _problems(ref: ResolvedRef, registry: Registry, settings: Settings) -> Iterable[Problem]:
+    factory = registry.factory(ref.role, ref.provider)
+    if factory is None:  # resolved with another registry
+        yield Problem(ref, "provider", f"no plugin offers {ref.provider} as {a(ref.role)}")
+        return
+    if keys := missing_keys(ref, registry, settings):
+        are = f"{keys[0]}, which is" if len(keys) == 1 else f"{' and '.join(keys)}, which are"
+        yield Problem(ref, "key", f"{ref.provider} {ref.role} needs {are} not set; put it in .env or the environment")
+    if requires := missing_package(factory.requires):
+        message = f"{ref.provider} {ref.role} needs a package that is not installed: pip install {_shell(requires)}"
+        yield Problem(ref, "package", message)
+        return
+    if factory.problem is not None:
+        try:
+            problem = factory.problem(ref.model_options(factory, settings))
+        except Exception as error:  # a provider's own check must not take the listing down
+            problem = f"its check failed: {type(error).__name__}: {error}"
+        if problem:
+            message = redact(f"{ref.provider} {ref.role} can't run here: {problem}", settings)
+            yield Problem(ref, "provider", " ".join(message.split()))
+
+
+def _shell(requirement: str) -> str:
+    return requirement if re.fullmatch(r"[\w.-]+", requirement) else f"'{requirement}'"
