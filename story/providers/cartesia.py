@@ -59,8 +59,7 @@ def story_tts() -> ModelFactory:
         build=build_tts,
         models=("sonic-3", "sonic-2", "sonic-turbo", "sonic-lite", "sonic-preview", "sonic"),
         default_model="sonic-3",
-        # Cartesia names its voices by id; this one is Katie.
-        voices=("f786b574-daa5-4673-aa0c-cbe3e8534c02",),
+        # Katie. Cartesia names its voices by id, and its customers add their own: none are listed.
         default_voice="f786b574-daa5-4673-aa0c-cbe3e8534c02",
         env=(KEY,),
         requires=PACKAGE,

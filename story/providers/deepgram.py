@@ -88,7 +88,7 @@ def story_tts() -> ModelFactory:
             *(f"aura-{voice}-en" for voice in names.AURA_VOICES),
         ),
         default_model="aura-2-andromeda-en",
-        voices=names.AURA_2_VOICES,
+        voices=tuple(dict.fromkeys((*names.AURA_2_VOICES, *names.AURA_VOICES))),
         env=(KEY,),
         requires=PACKAGE,
     )

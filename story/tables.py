@@ -1,0 +1,194 @@
+"""How listings look on a terminal. Widths follow the terminal; 80 columns are enough for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from story.describe import Key, ModelInfo, PluginInfo, ProviderInfo, RoleInfo, StackInfo
+
+if TYPE_CHECKING:
+    from story.doctor import Diagnosis
+
+GOOD, ODD, BAD, FAINT = "green", "yellow", "red", "dim"
+
+
+def console() -> Console:
+    """Standard output. What it prints came from users and plugins, so nothing in it is markup."""
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def table(*headers: str) -> Table:
+    """A table without lines; a column takes the width that its longest word needs, and wraps."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for header in headers:
+        made.add_column(header, overflow="fold")
+    return made
+
+
+def plugins(found: Sequence[PluginInfo], *, tracebacks: bool) -> None:
+    out = console()
+    rows = table("PLUGIN", "FROM", "STATUS", "OFFERS")
+    for plugin in found:
+        version = f"{plugin.distribution} {plugin.version or ''}".strip() if plugin.distribution else "-"
+        style = {"loaded": GOOD, "skipped": FAINT}.get(plugin.status, BAD)
+        status = Text(plugin.status, style=style)
+        if plugin.slow:
+            status.append(", slow", style=ODD)
+        rows.add_row(plugin.name, version, status, _offers(plugin))
+    out.print(rows)
+    for plugin in found:
+        for fault in plugin.faults:
+            out.print(Text.assemble((f"\n{plugin.name}: ", "bold"), (fault, BAD)))
+        if tracebacks:
+            for trace in plugin.tracebacks:
+                out.print(Padding(Text(trace.rstrip(), style=FAINT), (0, 0, 0, 2)))
+        if plugin.slow:
+            out.print(
+                Text(f"\n{plugin.name} imports livekit while it loads, which makes every command slow.", style=ODD)
+            )
+    if not tracebacks and any(plugin.tracebacks for plugin in found):
+        out.print(Text("\n`story plugins --traceback` shows where it went wrong.", style=FAINT))
+
+
+def _offers(plugin: PluginInfo) -> str:
+    if plugin.skipped:
+        return plugin.skipped
+    kinds = {hook.removeprefix("story_"): names for hook, names in plugin.contributes.items()}
+    listed = ("aliases", "stacks", "personas")
+    roles = [kind for kind in kinds if kind not in listed]
+    counted = [f"{len(kinds[kind])} {kind if len(kinds[kind]) > 1 else _one(kind)}" for kind in listed if kind in kinds]
+    return ", ".join([*(role.replace("_", " ") for role in roles), *counted]) or "-"
+
+
+def _one(kind: str) -> str:
+    return "alias" if kind == "aliases" else kind.removesuffix("s")
+
+
+def providers(found: Sequence[ProviderInfo]) -> None:
+    rows = table("PROVIDER", "ROLES", "KEY", "PACKAGE")
+    for provider in found:
+        roles = ", ".join(offer.role.replace("_", " ") for offer in provider.offers)
+        rows.add_row(provider.name, roles, _keys(provider.keys), _installed(provider))
+    console().print(rows)
+
+
+def provider(found: ProviderInfo) -> None:
+    out = console()
+    out.print(Text(found.name, style="bold"))
+    out.print(Text.assemble("  key      ", _keys(found.keys)))
+    out.print(Text.assemble("  package  ", _packages(found)))
+    for offer in found.offers:
+        out.print(Text(f"\n{offer.role.replace('_', ' ')}", style="bold"))
+        rows = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+        rows.add_column(style=FAINT)
+        rows.add_column(overflow="fold")
+        rows.add_row("  models", _with_default(offer.models, offer.default_model))
+        if offer.voices or offer.default_voice:
+            rows.add_row("  voices", _with_default(offer.voices, offer.default_voice))
+        if offer.aliases:
+            rows.add_row(
+                "  aliases",
+                ", ".join(f"{name} = {ref}" if name != ref else name for name, ref in offer.aliases.items()),
+            )
+        out.print(rows)
+
+
+def _with_default(names: Iterable[str], default: str | None) -> Text:
+    """The default first."""
+    rest = [name for name in names if name != default]
+    if default is None:
+        return Text(", ".join(rest))
+    return Text.assemble((default, GOOD), " (default)", "".join(f", {name}" for name in rest))
+
+
+def _installed(found: ProviderInfo) -> Text:
+    missing = [name for name, installed in found.packages.items() if not installed]
+    return Text("\n".join(["not installed:", *missing]), style=BAD) if missing else Text("installed", style=GOOD)
+
+
+def _packages(found: ProviderInfo) -> Text:
+    if not found.packages:
+        return Text("-", style=FAINT)
+    states = [
+        Text(name) if installed else Text(f"{name} (not installed)", style=BAD)
+        for name, installed in found.packages.items()
+    ]
+    return Text("\n").join(states)
+
+
+def _keys(keys: Sequence[Key]) -> Text:
+    if not keys:
+        return Text("none needed", style=FAINT)
+    states = [
+        Text(f"{key.name} set", style=GOOD) if key.present else Text(f"{key.name} missing", style=BAD) for key in keys
+    ]
+    return Text("\n").join(states)
+
+
+def stacks(found: Sequence[StackInfo]) -> None:
+    out = console()
+    rows = table("STACK", "MODELS", "FROM", "READY")
+    for stack in found:
+        ready = Text("yes", style=GOOD) if stack.ready else Text("no", style=BAD)
+        rows.add_row(stack.name, _models(stack), stack.source, ready)
+    out.print(rows)
+    for stack in found:
+        for problem in [stack.error] if stack.error else stack.problems:
+            out.print(Text.assemble((f"\n{stack.name}: ", "bold"), problem))
+
+
+def _models(stack: StackInfo) -> str:
+    return "\n".join(f"{role.role}={','.join(model.ref for model in role.models)}" for role in stack.roles)
+
+
+def stack(found: StackInfo) -> None:
+    out = console()
+    rows = table("ROLE", "MODEL", "VARIANT", "CHOSEN BY", "KEY")
+    for role in found.roles:
+        for number, model in enumerate(role.models):
+            first = number == 0
+            name = role.role.replace("_", " ") if first else "  then"
+            rows.add_row(name, _model(model), model.variant or "", _origin(role) if first else "", _keys(model.keys))
+    out.print(rows)
+    for warning in found.warnings:
+        out.print(Text.assemble(("\nwarning: ", ODD), warning))
+    for problem in found.problems:
+        out.print(Text.assemble(("\nmissing: ", BAD), problem))
+    if found.ready:
+        out.print(Text("\nThis stack can run here.", style=GOOD))
+
+
+def diagnosis(found: Diagnosis) -> None:
+    out = console()
+    rows = table("CHECK", "", "FOUND")
+    for check in found.checks:
+        style = {"ok": GOOD, "note": ODD}.get(check.state, BAD)
+        rows.add_row(check.about, Text(check.state, style=style), check.found)
+    out.print(rows)
+    out.print()
+    rows = table("STACK", "READY", "MISSING")
+    for stack in found.stacks:
+        ready = Text("yes", style=GOOD) if stack.ready else Text("no", style=BAD)
+        rows.add_row(stack.name, ready, stack.error or "\n".join(stack.problems))
+    out.print(rows)
+    if not found.able:
+        out.print(Text("\nNo built-in stack can run here yet: mend what is missing for one of them.", style=BAD))
+
+
+def _model(model: ModelInfo) -> Text:
+    text = Text(f"{model.provider}/{model.model}")
+    if model.alias:
+        text.append(f"\n({model.alias})", style=FAINT)
+    if model.options:
+        text.append(f"\nwith {', '.join(model.options)}", style=FAINT)
+    return text
+
+
+def _origin(role: RoleInfo) -> str:
+    return f"{role.origin}: {role.source}" if role.source else role.origin
