@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,7 +78,7 @@ class ProviderInfo:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """One model of a stack. variant: its voice or language. problems: why it can't run here now."""
+    """One model of a stack. variant: its voice or language. problems: what but a key keeps it from running here."""
 
     ref: str
     provider: str
@@ -117,9 +117,16 @@ class StackInfo:
         return [warning for role in self.roles for model in role.models for warning in model.warnings]
 
     @property
-    def problems(self) -> list[str]:
-        found = (problem for role in self.roles for model in role.models for problem in model.problems)
-        return list(dict.fromkeys(found))
+    def missing(self) -> list[str]:
+        """What keeps the stack from running here now, shortest first: keys with the roles that need them."""
+        models = [(role.role, model) for role in self.roles for model in role.models]
+        keys: dict[str, list[str]] = {}
+        for role, model in models:
+            for key in model.keys:
+                if not key.present:
+                    keys.setdefault(key.name, []).append(role)
+        problems = dict.fromkeys(problem for _, model in models for problem in model.problems)
+        return [*(f"{name} ({', '.join(dict.fromkeys(roles))})" for name, roles in keys.items()), *problems]
 
 
 def describe_plugin(plugin: Plugin) -> PluginInfo:
@@ -179,9 +186,9 @@ def describe_stack(
     """Raises StackError where `spec` means nothing. `default_stack` fills the roles that it leaves open."""
     stack = resolve(spec, registry, default_stack=default_stack)
     roles = [_role(choice, stack, registry, settings) for choice in stack.choices]
-    ready = not any(model.problems for role in roles for model in role.models)
     named = registry.stacks.get(spec)
-    return StackInfo(named.name if named else "", named.source if named else "", str(stack), ready, roles)
+    found = StackInfo(named.name if named else "", named.source if named else "", str(stack), False, roles)
+    return replace(found, ready=not found.missing)
 
 
 def describe_named_stacks(registry: Registry, settings: Settings, default_stack: str | None) -> list[StackInfo]:
@@ -212,7 +219,7 @@ def _model(ref: ResolvedRef, registry: Registry, settings: Settings) -> ModelInf
         options=sorted(ref.options),
         keys=_keys(ref.env(factory, settings), settings) if factory else [],
         warnings=list(ref.warnings),
-        problems=[problem.message for problem in check(alone, registry, settings)],
+        problems=[p.message for p in check(alone, registry, settings) if p.kind != "key"],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import socket
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from story.core.errors import StoryError
-from story.core.registry import BUILTIN_STACKS, ModelOptions
+from story.core.registry import BUILTIN_STACKS, ModelFactory, ModelOptions
 from story.core.requirements import WITHOUT_CHOICE, missing_package
 from story.describe import StackInfo, default_stack, describe_stack
 
@@ -24,9 +25,6 @@ GLIBC = (2, 34)
 """The wheels of the on-device models want manylinux_2_34."""
 
 WEB_PORT = 8765
-ROOM_FOR_WEIGHTS = 2 * 10**9
-"""Bytes; the weights of the stack `local` are 1.1 GB, and a download needs some of that twice."""
-
 BUILT_IN = tuple(dict.fromkeys((*BUILTIN_STACKS, *WITHOUT_CHOICE)))
 
 
@@ -74,7 +72,7 @@ def _checks(workspace: Workspace) -> Iterator[Check]:
     yield from _on_device(workspace)
     yield _audio()
     yield _port()
-    yield _disk()
+    yield _disk(workspace)
 
 
 def _stacks(workspace: Workspace, chain: str | None) -> Iterator[StackInfo]:
@@ -144,7 +142,14 @@ def _on_device(workspace: Workspace) -> Iterator[Check]:
             except Exception as error:
                 problem = f"its check failed: {type(error).__name__}: {error}"
             name = f"{factory.provider} {role.replace('_', ' ')}"
-            yield Check(name, "note" if problem else "ok", problem or f"{factory.default_model} can run here")
+            if problem:
+                yield Check(name, "note", problem)
+            elif size := _to_fetch(factory):
+                yield Check(
+                    name, "note", f"{factory.default_model}: {size / 1e9:.2f} GB of weights, fetched on first use"
+                )
+            else:
+                yield Check(name, "ok", f"{factory.default_model} can run here")
 
 
 def _audio() -> Check:
@@ -176,16 +181,32 @@ def _port() -> Check:
     return Check("port", "ok", f"{WEB_PORT} is free")
 
 
-def _disk() -> Check:
-    from platformdirs import user_cache_path
-
-    folder = user_cache_path("story", appauthor=False)
+def _disk(workspace: Workspace) -> Check:
+    folder = _cache()
     there = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(there).free
-    text = f"{free / 1e9:.1f} GB free for weights in {_short(folder)}"
-    if free < ROOM_FOR_WEIGHTS:
-        return Check("disk", "note", f"{text}; fetching those of the stack local takes {ROOM_FOR_WEIGHTS / 1e9:.0f} GB")
+    wanted = sum(
+        _to_fetch(factory) for offered in workspace.registry.factories.values() for factory in offered.values()
+    )
+    text = f"{free / 1e9:.1f} GB free in {_short(folder)}"
+    if free < 2 * wanted:  # parts of a download are joined: some of it is there twice for a while
+        return Check("disk", "bad", f"{text}; fetching the missing weights takes {2 * wanted / 1e9:.1f} GB")
     return Check("disk", "ok", text)
+
+
+def _to_fetch(factory: ModelFactory) -> int:
+    try:
+        return factory.to_fetch(ModelOptions(model=factory.default_model)) if factory.to_fetch else 0
+    except Exception:  # a provider's own mistake; its models tell it when they are wanted
+        return 0
+
+
+def _cache() -> Path:
+    if chosen := os.environ.get("STORY_CACHE"):
+        return Path(chosen).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("story")
 
 
 def _short(path: Path) -> str:

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from story.describe import Key, ModelInfo, PluginInfo, ProviderInfo, RoleInfo, StackInfo
+from story.describe import Key, ModelInfo, PluginInfo, ProviderInfo, StackInfo
 
 if TYPE_CHECKING:
     from story.doctor import Diagnosis
@@ -125,43 +125,61 @@ def _packages(found: ProviderInfo) -> Text:
 def _keys(keys: Sequence[Key]) -> Text:
     if not keys:
         return Text("none needed", style=FAINT)
-    states = [
-        Text(f"{key.name} set", style=GOOD) if key.present else Text(f"{key.name} missing", style=BAD) for key in keys
-    ]
-    return Text("\n").join(states)
+    return Text("\n").join(Text.assemble(key.name, " ", _present(key)) for key in keys)
+
+
+def _present(key: Key) -> tuple[str, str]:
+    return ("set", GOOD) if key.present else ("missing", BAD)
 
 
 def stacks(found: Sequence[StackInfo]) -> None:
-    out = console()
     rows = table("STACK", "MODELS", "FROM", "READY")
     for stack in found:
-        ready = Text("yes", style=GOOD) if stack.ready else Text("no", style=BAD)
-        rows.add_row(stack.name, _models(stack), stack.source, ready)
-    out.print(rows)
-    for stack in found:
-        for problem in [stack.error] if stack.error else stack.problems:
-            out.print(Text.assemble((f"\n{stack.name}: ", "bold"), problem))
+        rows.add_row(stack.name, _models(stack), stack.source, _ready(stack))
+    console().print(rows)
 
 
 def _models(stack: StackInfo) -> str:
     return "\n".join(f"{role.role}={','.join(model.ref for model in role.models)}" for role in stack.roles)
 
 
+def _ready(stack: StackInfo) -> Text:
+    """ "yes", or what is missing."""
+    if stack.ready:
+        return Text("yes", style=GOOD)
+    return Text("\n".join([stack.error] if stack.error else [f"needs {what}" for what in stack.missing]), style=ODD)
+
+
 def stack(found: StackInfo) -> None:
     out = console()
-    rows = table("ROLE", "MODEL", "VARIANT", "CHOSEN BY", "KEY")
+    rows = table("ROLE", "MODEL", "CHOSEN BY", "KEY")
     for role in found.roles:
         for number, model in enumerate(role.models):
-            first = number == 0
-            name = role.role.replace("_", " ") if first else "  then"
-            rows.add_row(name, _model(model), model.variant or "", _origin(role) if first else "", _keys(model.keys))
+            name, origin = (role.role.replace("_", " "), role.origin) if number == 0 else ("  then", "")
+            rows.add_row(name, _model(model), origin, _keys(model.keys))
     out.print(rows)
+    for origin, source in dict.fromkeys((role.origin, role.source) for role in found.roles if role.source):
+        out.print(Text.assemble(f"\n{origin[0].upper()}{origin[1:]}: ", source))
+    out.print()
     for warning in found.warnings:
-        out.print(Text.assemble(("\nwarning: ", ODD), warning))
-    for problem in found.problems:
-        out.print(Text.assemble(("\nmissing: ", BAD), problem))
+        out.print(Text.assemble(("warning: ", ODD), warning))
+    for missing in found.missing:
+        out.print(Text.assemble(("missing: ", BAD), missing))
     if found.ready:
-        out.print(Text("\nThis stack can run here.", style=GOOD))
+        out.print(Text("This stack can run here.", style=GOOD))
+    elif any(not key.present for role in found.roles for model in role.models for key in model.keys):
+        out.print("Keys are read from the environment and from .env (see .env.example).")
+
+
+def _model(model: ModelInfo) -> Text:
+    text = Text(f"{model.provider}/{model.model}", no_wrap=True)
+    if model.variant:
+        text.append(f":{model.variant}")
+    if model.alias:
+        text.append(f"\n({model.alias})", style=FAINT)
+    if model.options:
+        text.append(f"\nwith {', '.join(model.options)}", style=FAINT)
+    return text
 
 
 def diagnosis(found: Diagnosis) -> None:
@@ -172,23 +190,9 @@ def diagnosis(found: Diagnosis) -> None:
         rows.add_row(check.about, Text(check.state, style=style), check.found)
     out.print(rows)
     out.print()
-    rows = table("STACK", "READY", "MISSING")
+    rows = table("STACK", "READY")
     for stack in found.stacks:
-        ready = Text("yes", style=GOOD) if stack.ready else Text("no", style=BAD)
-        rows.add_row(stack.name, ready, stack.error or "\n".join(stack.problems))
+        rows.add_row(stack.name, _ready(stack))
     out.print(rows)
     if not found.able:
         out.print(Text("\nNo built-in stack can run here yet: mend what is missing for one of them.", style=BAD))
-
-
-def _model(model: ModelInfo) -> Text:
-    text = Text(f"{model.provider}/{model.model}")
-    if model.alias:
-        text.append(f"\n({model.alias})", style=FAINT)
-    if model.options:
-        text.append(f"\nwith {', '.join(model.options)}", style=FAINT)
-    return text
-
-
-def _origin(role: RoleInfo) -> str:
-    return f"{role.origin}: {role.source}" if role.source else role.origin

@@ -124,7 +124,7 @@ def _checked_factory(thing: object) -> ModelFactory:
             raise _Nonsense(f"{thing.provider}: {field} is {_kind(value)}, not a name")
     if not callable(thing.build):
         raise _Nonsense(f"{thing.provider}: build is {_kind(thing.build)}, not a function")
-    for field in ("prepare", "problem"):
+    for field in ("prepare", "to_fetch", "problem"):
         if getattr(thing, field) is not None and not callable(getattr(thing, field)):
             raise _Nonsense(f"{thing.provider}: {field} is not a function")
     return thing

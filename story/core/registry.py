@@ -60,6 +60,7 @@ class ModelFactory:
         unless `closed`, which makes an unknown name an error (on-device models have no others).
     prepare: fetches what must be on this machine before `build` (weights); may take minutes, so runs in a thread.
         Raises StoryError.
+    to_fetch: how many bytes `prepare` would fetch now (0: all is here); must be quick, for doctor.
     problem: why this model can't run on this machine now (None: it can); must be quick, for doctor and listings.
     """
 
@@ -74,6 +75,7 @@ class ModelFactory:
     closed: bool = False
     prepare: Callable[[ModelOptions, Progress], None] | None = None
     problem: Callable[[ModelOptions], str | None] | None = None
+    to_fetch: Callable[[ModelOptions], int] | None = None
 
 
 @dataclass(frozen=True)

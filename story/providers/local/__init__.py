@@ -72,6 +72,13 @@ def fetch_weights(options: ModelOptions, progress: Progress) -> None:
     store.ensure(_CATALOGUE_NAMES.get(options.model, options.model), progress)
 
 
+def weights_to_fetch(options: ModelOptions) -> int:
+    """Bytes of `options.model` that are not on this machine yet."""
+    from story.providers.local import store
+
+    return store.default_store().missing(_CATALOGUE_NAMES.get(options.model, options.model))
+
+
 @hookimpl
 def story_stt() -> ModelFactory:
     return ModelFactory(
@@ -82,6 +89,7 @@ def story_stt() -> ModelFactory:
         requires="moonshine-voice",
         closed=True,
         prepare=fetch_weights,
+        to_fetch=weights_to_fetch,
         problem=problems.stt_problem,
     )
 
@@ -96,6 +104,7 @@ def story_llm() -> ModelFactory:
         requires="xllamacpp",
         closed=True,
         prepare=fetch_weights,
+        to_fetch=weights_to_fetch,
         problem=problems.llm_problem,
     )
 
@@ -112,6 +121,7 @@ def story_tts() -> ModelFactory:
         requires="hibari-tts",
         closed=True,
         prepare=fetch_weights,
+        to_fetch=weights_to_fetch,
         problem=problems.tts_problem,
     )
 
