@@ -17,6 +17,7 @@ SUITES = {
     "module": "import pytest\npytest.importorskip('no_such_module_anywhere')\n",
     "whole": "def test_it(): pass\n",
 }
+LEAN = [f"-pno:{plugin}" for plugin in ("cacheprovider", "asyncio", "hypothesispytest", "timeout", "anyio")]
 MARKS = "[pytest]\nmarkers =\n  weights: w\n  portaudio: p\n"
 
 
@@ -25,7 +26,7 @@ def run(folder: Path, suite: str, ci: str) -> subprocess.CompletedProcess[str]:
     shutil.copy(CONFTEST, folder / "conftest.py")
     (folder / "pytest.ini").write_text(MARKS)
     (folder / "test_one.py").write_text(f"def test_that_runs(): pass\n\n{SUITES[suite]}")
-    command = [sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider", str(folder)]
+    command = [sys.executable, "-m", "pytest", "-ra", *LEAN, str(folder)]
     env = {**os.environ, "CI": ci, "STORY_CACHE": str(folder / "cache")}
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
