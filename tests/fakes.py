@@ -85,11 +85,11 @@ def _words(text: str) -> list[str]:
 
 
 class ToneTTS(tts.TTS):
-    """Speaks a 220 Hz tone, 20 ms a character."""
+    """Speaks a 220 Hz tone; `pace` is seconds a character."""
 
-    def __init__(self, *, fails: bool = False) -> None:
+    def __init__(self, *, pace: float = SECONDS_PER_CHARACTER) -> None:
         super().__init__(capabilities=tts.TTSCapabilities(streaming=False), sample_rate=RATE, num_channels=1)
-        self.fails, self.closed = fails, 0
+        self.pace, self.closed = pace, 0
 
     @property
     def model(self) -> str:
@@ -109,7 +109,7 @@ class ToneTTS(tts.TTS):
 class ToneStream(tts.ChunkedStream):
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
         output_emitter.initialize(request_id=utils.shortuuid(), sample_rate=RATE, num_channels=1, mime_type="audio/pcm")
-        count = int(RATE * SECONDS_PER_CHARACTER * max(len(self._input_text), 1))
+        count = int(RATE * self._tts.pace * max(len(self._input_text), 1))
         tone = 8000 * np.sin(2 * np.pi * 220 * np.arange(count) / RATE)
         output_emitter.push(tone.astype(np.int16).tobytes())
         output_emitter.flush()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent, RunContext, ToolError, function_tool
 from livekit.agents.llm import ChatContext, Tool, Toolset
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from livekit.agents.voice.turn import TurnHandlingOptions
 
     from story.core.call import Call
-    from story.core.stacks import LiveStack
+    from story.core.live import LiveStack
 
 GREETING = "Begin your part of the conversation now, in one or two short sentences."
 RESUMED = "Answer what the caller said last."
@@ -74,7 +74,7 @@ class PersonaAgent(Agent):
             # A first word is no answer: no tool may end this part before the caller has said anything.
             self.session.generate_reply(instructions=greeting, tool_choice="none")
 
-    async def hand_over(self, context: RunContext[Call], to: str) -> PersonaAgent | None:
+    async def hand_over(self, context: RunContext[Any], to: str) -> PersonaAgent | None:
         """Lead the caller on to persona `to`: return the result from the tool, alone.
 
         None means there is nothing to hand over: another tool of the same turn already did, or the caller spoke
@@ -85,14 +85,14 @@ class PersonaAgent(Agent):
         self._left = True
         return self.call.next_agent(self, to)
 
-    async def end_call(self, context: RunContext[Call], goodbye: str) -> None:
+    async def end_call(self, context: RunContext[Any], goodbye: str) -> None:
         """Have the persona say a last, uninterruptible goodbye (`goodbye` tells it what), then end the call."""
         if not self._left:
             self._left = True
             self.call.finish(goodbye)
 
     @staticmethod
-    def _hold(context: RunContext[Call]) -> bool:
+    def _hold(context: RunContext[Any]) -> bool:
         """Keep the turn from being interrupted while it hands over; False where it already was.
 
         An interrupted turn's handoff is dropped by the session, so it must not count as done here either.
@@ -118,7 +118,7 @@ class PersonaAgent(Agent):
             },
         }
 
-        async def leave(raw_arguments: dict[str, object], context: RunContext[Call]) -> PersonaAgent | None:
+        async def leave(raw_arguments: dict[str, object], context: RunContext[Any]) -> PersonaAgent | None:
             if self._left:
                 return None
             values = self._checked(exit_, raw_arguments)

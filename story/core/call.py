@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from livekit.agents import Agent, AgentSession, CloseEvent, CloseReason, ErrorEvent, utils
+from livekit.agents import NOT_GIVEN, Agent, AgentSession, CloseEvent, CloseReason, ErrorEvent, utils
 from livekit.agents.llm import ChatContext
 
 from story.core import events
@@ -26,7 +26,7 @@ from story.core.warmup import SupportsPrefill, SupportsWarmUp
 from story.version import __version__
 
 if TYPE_CHECKING:
-    from story.core.stacks import LiveStack
+    from story.core.live import LiveStack
     from story.core.transport import Transport
 
 logger = logging.getLogger("story")
@@ -293,12 +293,10 @@ class Call:
             async with asyncio.timeout(GOODBYE_SECONDS):
                 with contextlib.suppress(RuntimeError):
                     await session.interrupt(force=True)
-                realtime = self._agent is not None and self._agent.stack.realtime
+                # a realtime model with turn detection of its own refuses uninterruptible speech
+                interruptible = NOT_GIVEN if self._agent and self._agent.stack.realtime else False
                 await session.generate_reply(
-                    instructions=goodbye,
-                    tool_choice="none",
-                    # a realtime model with turn detection of its own refuses uninterruptible speech
-                    **({} if realtime else {"allow_interruptions": False}),
+                    instructions=goodbye, tool_choice="none", allow_interruptions=interruptible
                 )
         except (TimeoutError, RuntimeError) as error:
             logger.warning("the call ends without its goodbye: %s", error or "it took too long")

@@ -16,7 +16,7 @@ from story.core.agent import PersonaAgent
 from story.core.call import Call
 from story.core.captions import Captions
 from story.core.personas import Chain, load_chain
-from story.core.stacks import LiveStack
+from story.core.live import LiveStack
 from tests.fakes import ScriptedLLM, Tool
 
 CHAIN = Path(__file__).parent / "two_personas.toml"

@@ -36,5 +36,5 @@ def test_each_event_is_a_line_as_it_happens(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "records").write_text("")
-    with pytest.raises(ConfigError, match="can't write records to .*records"):
+    with pytest.raises(ConfigError, match=r"can.t write records to .*records"):
         Record(tmp_path / "records", "call_1")

@@ -1,0 +1,204 @@
+"""`story talk` and `story call`: what the options of a call mean."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from story.core.call import Observer
+    from story.core.events import CallEnded, Event
+    from story.core.personas import Chain
+    from story.core.transport import Transport
+    from story.transports.screen import Screen
+
+ChainName = Annotated[str, typer.Option("--chain", metavar="NAME|FILE", help="The chain of personas.")]
+IntroStack = Annotated[str | None, typer.Option("--intro-stack", metavar="SPEC", help="The stack of persona intro.")]
+StoryStack = Annotated[str | None, typer.Option("--story-stack", metavar="SPEC", help="The stack of persona story.")]
+Stacks = Annotated[
+    list[str] | None, typer.Option("--stack", metavar="PERSONA=SPEC", help="A persona's stack. Repeatable.")
+]
+EnvFile = Annotated[Path | None, typer.Option("--env-file", metavar="FILE", help="Read keys from FILE, not .env.")]
+MaxDuration = Annotated[
+    float | None, typer.Option("--max-duration", metavar="SECONDS", min=0.1, help="End the call after so long.")
+]
+Records = Annotated[Path | None, typer.Option("--record", metavar="FOLDER", help="Keep a log of the call there.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the call's events, one JSON object a line.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Fetch missing models without asking.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands that hold a call."""
+    app.command()(talk)
+    app.command()(call)
+
+
+def talk(
+    *,
+    say: Annotated[
+        list[str] | None, typer.Option("--say", metavar="TEXT", help="Say this, not what is typed. Repeatable.")
+    ] = None,
+    voice: Annotated[bool, typer.Option("--voice", help="Speak: microphone and loudspeaker.")] = False,
+    chain: ChainName = "storyteller",
+    intro_stack: IntroStack = None,
+    story_stack: StoryStack = None,
+    stack: Stacks = None,
+    env_file: EnvFile = None,
+    max_duration: MaxDuration = None,
+    record: Records = None,
+    as_json: Json = False,
+    yes: Yes = False,
+) -> None:
+    """Talk to the personas of a chain here in the terminal, typed or with --voice."""
+    if voice and say:
+        raise typer.BadParameter("--say is for text: leave out --voice, or give recordings to `story call`")
+
+    def carrier() -> Transport:
+        if voice:
+            from story.transports.devices import DeviceTransport
+
+            return DeviceTransport()
+        from story.transports.terminal import TerminalTransport
+
+        return TerminalTransport(screen=None if as_json else _screen(prompts=not say), say=say)
+
+    stacks = _stacks(stack, intro=intro_stack, story=story_stack)
+    request = Request(chain, stacks, env_file, max_duration, record, as_json, yes)
+    ended = request.hold(carrier, audio=voice)
+    raise typer.Exit(1 if ended.reason in ("error", "lost") else 0)
+
+
+def call(
+    turns: Annotated[list[Path], typer.Argument(metavar="TURN.wav...", help="What the caller says, a file a turn.")],
+    *,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Record the call (left: caller, right: agent).")
+    ] = None,
+    barge_in: Annotated[
+        list[str] | None,
+        typer.Option("--barge-in", metavar="TURN:SECONDS", help="Break into the agent's speech. Repeatable."),
+    ] = None,
+    chain: ChainName = "storyteller",
+    intro_stack: IntroStack = None,
+    story_stack: StoryStack = None,
+    stack: Stacks = None,
+    env_file: EnvFile = None,
+    max_duration: MaxDuration = None,
+    record: Records = None,
+    as_json: Json = False,
+    yes: Yes = False,
+) -> None:
+    """Hold a whole call with recorded caller turns, in real time. Exits with 0 if the chain reached its end."""
+
+    def carrier() -> Transport:
+        from story.transports.file import FileTransport
+
+        return FileTransport(turns, out=out, barge_in=_barge_ins(barge_in))
+
+    stacks = _stacks(stack, intro=intro_stack, story=story_stack)
+    request = Request(chain, stacks, env_file, max_duration, record, as_json, yes)
+    ended = request.hold(carrier, audio=True)
+    raise typer.Exit(0 if ended.reason == "finished" else 1)
+
+
+def _stacks(assignments: list[str] | None, *, intro: str | None, story: str | None) -> dict[str, str]:
+    """persona -> spec, from --stack PERSONA=SPEC and the options with a persona in their name."""
+    stacks: dict[str, str] = {}
+    for assignment in assignments or ():
+        persona, equals, spec = assignment.partition("=")
+        if not equals or not persona.strip() or not spec.strip():
+            raise typer.BadParameter(f"--stack {assignment!r}: write PERSONA=SPEC, as in --stack story=openai-realtime")
+        if persona.strip() in stacks:
+            raise typer.BadParameter(f"--stack gives the persona {persona.strip()} two stacks")
+        stacks[persona.strip()] = spec.strip()
+    for persona, given in (("intro", intro), ("story", story)):
+        if given is None:
+            continue
+        if persona in stacks:
+            raise typer.BadParameter(f"--stack and --{persona}-stack both give the persona {persona} a stack")
+        stacks[persona] = given
+    return stacks
+
+
+def _barge_ins(given: list[str] | None) -> dict[int, float]:
+    """turn number -> seconds into the agent's speech."""
+    barge_ins: dict[int, float] = {}
+    for text in given or ():
+        turn, _, seconds = text.partition(":")
+        try:
+            number = int(turn)
+            barge_ins[number] = float(seconds)
+        except ValueError:
+            raise typer.BadParameter(f"--barge-in {text!r}: write TURN:SECONDS, as in --barge-in 2:1.5") from None
+    return barge_ins
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options that every call has."""
+
+    chain: str
+    stacks: Mapping[str, str]
+    env_file: Path | None
+    max_duration: float | None
+    records: Path | None
+    as_json: bool
+    yes: bool
+
+    def hold(self, carrier: Callable[[], Transport], *, audio: bool) -> CallEnded:
+        """Plan the call, fetch what it needs, hold it over the transport that `carrier` makes."""
+        import asyncio
+
+        from story.core.launch import hold_call
+        from story.core.plan import plan_call
+        from story.core.plugins import load_plugins
+        from story.core.settings import load_settings
+        from story.progress import TerminalProgress
+
+        settings = load_settings(env_file=self.env_file)
+        plugins = load_plugins(settings)
+        plan = plan_call(plugins.registry, settings, chain=self.chain, stacks=self.stacks, audio=audio)
+        transport = carrier()  # before anything is fetched: what it can't read or write is told at once
+        for line in (*([plan.why] if plan.why else []), *plan.warnings):
+            typer.echo(line, err=True)
+        with TerminalProgress(yes=self.yes) as progress, settings.exported():
+            return asyncio.run(
+                hold_call(
+                    plan,
+                    transport,
+                    plugins,
+                    settings,
+                    progress,
+                    observers=self._observers(plan.chain, audio=audio),
+                    max_duration=self.max_duration or settings.call.max_duration,
+                    records=self.records or settings.call.records,
+                )
+            )
+
+    def _observers(self, chain: Chain, *, audio: bool) -> list[Observer]:
+        if self.as_json:
+            return [_print_json]
+        if not audio:
+            return []  # the terminal transport shows the conversation itself
+        from story.transcript import Transcript
+
+        return [Transcript(chain)]
+
+
+def _print_json(event: Event) -> None:
+    sys.stdout.write(json.dumps(event.as_dict(), ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def _screen(*, prompts: bool) -> Screen:
+    from rich.console import Console
+
+    from story.transports.screen import Screen
+
+    return Screen(Console(highlight=False), prompts=prompts)
