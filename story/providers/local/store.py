@@ -279,7 +279,9 @@ def _failed(model: Model, file: WeightFile, failures: list[SourceError]) -> Weig
     reasons = "; ".join(dict.fromkeys(str(failure) for failure in failures))
     again = f"`story models pull {model.name}` goes on where this stopped"
     if all(failure.unreachable for failure in failures):
-        return WeightsError(f"no network: can't fetch {file.name} of {model.name} ({reasons}). Once there is, {again}")
+        return WeightsError(
+            f"no network: can't fetch {file.name} of {model.name} ({reasons}). Once it is back, {again}"
+        )
     return WeightsError(f"can't fetch {file.name} of {model.name} ({reasons}); {again}")
 
 
