@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 
 
 class FrozenOptions(Mapping[str, object]):
     """A read-only mapping of option names to TOML values. Its repr has the names alone: a value may be a secret."""
 
-    __slots__ = ("_key", "_values")
+    __slots__ = ("_values",)
 
     def __init__(self, values: Mapping[str, object] | None = None) -> None:
         self._values = dict(values or {})
-        # `default=str`: TOML has dates and times, which JSON lacks.
-        self._key = json.dumps(self._values, sort_keys=True, default=str)
 
     def __getitem__(self, key: str) -> object:
         return self._values[key]
@@ -26,10 +23,10 @@ class FrozenOptions(Mapping[str, object]):
         return len(self._values)
 
     def __eq__(self, other: object) -> bool:
-        return self._key == other._key if isinstance(other, FrozenOptions) else NotImplemented
+        return self._values == other._values if isinstance(other, FrozenOptions) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self._key)
+        return hash(frozenset(self._values))  # the names: values may be tables and lists, which have no hash
 
     def __repr__(self) -> str:
         return f"FrozenOptions({', '.join(self._values)})"

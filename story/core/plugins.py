@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 import pluggy
 
 from story.core import hookspecs
 from story.core.contributions import HOOKS, Contributions
+from story.core.discovery import EntryPoint, entry_points
 from story.core.errors import StoryError
-from story.core.events import AgentTurn, CallEnded, CallStarted, Event, Handoff, UserTurn
 from story.core.registry import Registry
 from story.core.settings import Settings
 
 if TYPE_CHECKING:
     import typer
 
+    from story.core.events import Event
+
 LOAD_VARIABLE = "STORY_LOAD_PLUGINS"
 
 BUILTIN = tuple(
-    EntryPoint(name=name, value=value, group=hookspecs.ENTRY_POINT_GROUP)
+    EntryPoint(name, value)
     for name, value in {
         "openai": "story.providers.openai",
         "deepgram": "story.providers.deepgram",
@@ -38,15 +37,14 @@ BUILTIN = tuple(
 )
 """The entry points of pyproject.toml once more, for a source checkout that is not (or no longer freshly) installed."""
 
-OBSERVERS: dict[type[Event], str] = {
-    CallStarted: "story_call_started",
-    Handoff: "story_handoff",
-    UserTurn: "story_turn",
-    AgentTurn: "story_turn",
-    CallEnded: "story_call_ended",
+OBSERVERS = {
+    "call_started": "story_call_started",
+    "handoff": "story_handoff",
+    "user_turn": "story_turn",
+    "agent_turn": "story_turn",
+    "call_ended": "story_call_ended",
 }
-
-log = logging.getLogger("story.plugins")
+"""Event type to the hook that hears of it."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,8 @@ class Plugin:
         """The distribution that brought the plugin (reads its metadata: not for start-up)."""
         if self.builtin:
             return "story-agents"
-        return self.entry_point.dist.name if self.entry_point and self.entry_point.dist else None
+        brought_by = self.entry_point.distribution if self.entry_point else None
+        return brought_by.name if brought_by else None
 
     @property
     def version(self) -> str | None:
@@ -87,7 +86,8 @@ class Plugin:
             from story.version import __version__
 
             return __version__
-        return self.entry_point.dist.version if self.entry_point and self.entry_point.dist else None
+        brought_by = self.entry_point.distribution if self.entry_point else None
+        return brought_by.version if brought_by else None
 
     @property
     def label(self) -> str:
@@ -97,6 +97,8 @@ class Plugin:
 
     def fault(self, what: str, error: BaseException) -> None:
         """Note an exception of the plugin's."""
+        import traceback
+
         text = " ".join(str(error).split())
         message = f"{what}: {text}" if isinstance(error, StoryError) else f"{what}: {type(error).__name__}: {text}"
         self.faults.append(Fault(message.rstrip(": "), "".join(traceback.format_exception(error))))
@@ -177,7 +179,7 @@ class Plugins:
 
     def observe(self, event: Event) -> None:
         """Tell the observers of an event; one that fails is noted, logged, and hurts nobody else."""
-        if hook := OBSERVERS.get(type(event)):
+        if hook := OBSERVERS.get(event.type):
             self._notify(hook, event=event)
 
     def _notify(self, hook: str, **arguments: object) -> None:
@@ -188,7 +190,9 @@ class Plugins:
                 self._call(implementation, hook, **arguments)
             except (Exception, SystemExit) as error:
                 plugin.fault(f"{hook} failed", error)
-                log.warning("plugin %s: %s", plugin.name, plugin.faults[-1].message)
+                import logging
+
+                logging.getLogger("story.plugins").warning("plugin %s: %s", plugin.name, plugin.faults[-1].message)
 
 
 def load_plugins(settings: Settings, *, extra: Iterable[tuple[str, object]] = ()) -> Plugins:
@@ -201,13 +205,11 @@ def load_plugins(settings: Settings, *, extra: Iterable[tuple[str, object]] = ()
     for entry_point in BUILTIN:
         skipped = "blocked by story.toml" if entry_point.name in settings.blocked else None
         plugins.load(Plugin(entry_point.name, entry_point, builtin=True, skipped=skipped))
-    ours = {entry_point.value for entry_point in BUILTIN}
     wanted = _wanted(settings)
-    for entry_point in sorted(entry_points(group=hookspecs.ENTRY_POINT_GROUP), key=lambda found: found.name):
-        if entry_point.value not in ours:
-            plugin = Plugin(entry_point.name, entry_point)
-            plugin.skipped = _why_skipped(plugin, wanted, settings)
-            plugins.load(plugin)
+    for entry_point in entry_points(hookspecs.ENTRY_POINT_GROUP, known=BUILTIN):
+        plugin = Plugin(entry_point.name, entry_point)
+        plugin.skipped = _why_skipped(plugin, wanted, settings)
+        plugins.load(plugin)
     for name, implementation in extra:
         plugins.register(Plugin(name), implementation)
     return plugins

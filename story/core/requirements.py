@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution
 
+from story.core.discovery import is_installed
 from story.core.errors import MissingKeyError, MissingPackageError, StackError
 from story.core.inference import a
 from story.core.redact import redact
@@ -44,11 +44,7 @@ def missing_package(requires: str | None) -> str | None:
     if requires is None:
         return None
     name = re.split(r"[\s\[<>=!~;@]", requires.strip(), maxsplit=1)[0]
-    try:
-        distribution(name)
-    except (PackageNotFoundError, ValueError):
-        return requires
-    return None
+    return None if is_installed(name) else requires
 
 
 def check(

@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from story.core.errors import ConfigError
 from story.core.nearest import did_you_mean
 from story.core.options import FrozenOptions
 from story.core.registry import ModelSetting, NamedStack, Role
-from story.core.toml import TomlFile, read_toml
+
+if TYPE_CHECKING:
+    from story.core.toml import TomlFile
 
 CONFIG_NAME = "story.toml"
 CONFIG_VARIABLE = "STORY_CONFIG"
@@ -107,6 +110,8 @@ def load_settings(
     settings = Settings(env=env, env_path=env_path if from_file is not None else None)
     if not named and not path.exists():
         return settings
+    from story.core.toml import read_toml
+
     return _with_config(settings, read_toml(path))
 
 
