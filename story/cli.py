@@ -16,6 +16,7 @@ import typer
 
 from story import calls
 from story.core.errors import StoryError
+from story.plain import PlainCommand, PlainGroup
 from story.version import __version__
 
 if TYPE_CHECKING:
@@ -33,12 +34,17 @@ ChainName = Annotated[
 
 app = typer.Typer(
     name="story",
+    cls=PlainGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # main() has its own, without tracebacks
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-stacks_app = typer.Typer(help="List the named stacks, or show what a stack means.", invoke_without_command=True)
-providers_app = typer.Typer(help="List who offers models, or show what one offers.", invoke_without_command=True)
+stacks_app = typer.Typer(
+    cls=PlainGroup, help="List the named stacks, or show what a stack means.", invoke_without_command=True
+)
+providers_app = typer.Typer(
+    cls=PlainGroup, help="List who offers models, or show what one offers.", invoke_without_command=True
+)
 
 
 def _print_version(wanted: bool) -> None:
@@ -57,7 +63,7 @@ def story(
     """Staged voice conversations: several personas, one call, any mix of speech and language models."""
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def run() -> None:
     """Serve calls. Not there yet: use `story talk` or `story call`."""
     raise StoryError(
@@ -84,7 +90,7 @@ def list_stacks(ctx: typer.Context, *, as_json: AsJson = False, env_file: EnvFil
     _print_json(found) if as_json else tables.stacks(found)
 
 
-@stacks_app.command("show")
+@stacks_app.command("show", cls=PlainCommand)
 def show_stack(
     ctx: typer.Context,
     spec: Annotated[str, typer.Argument(metavar="SPEC", help="As in deepgram+gpt4o-mini, or a named stack.")],
@@ -115,7 +121,7 @@ def list_providers(ctx: typer.Context, *, as_json: AsJson = False, env_file: Env
     _print_json(found) if as_json else tables.providers(found)
 
 
-@providers_app.command("show")
+@providers_app.command("show", cls=PlainCommand)
 def show_provider(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME")],
@@ -132,7 +138,7 @@ def show_provider(
     _print_json(found) if as_json else tables.provider(found)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def plugins(
     ctx: typer.Context,
     *,
@@ -147,7 +153,7 @@ def plugins(
     _print_json(found) if as_json else tables.plugins(found, tracebacks=traceback)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def doctor(ctx: typer.Context, *, as_json: AsJson = False, env_file: EnvFile = None) -> None:
     """Check this machine, and say what is missing for which stack. Exits with 0 if a built-in stack can run."""
     from story import tables
@@ -159,7 +165,7 @@ def doctor(ctx: typer.Context, *, as_json: AsJson = False, env_file: EnvFile = N
     raise typer.Exit(0 if found.able else 1)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def version() -> None:
     """Print the version."""
     typer.echo(f"story {__version__}")
@@ -182,7 +188,6 @@ def _print_json(found: object) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run `story` with `arguments` (by default the process's) and exit; never with a traceback on the terminal."""
-    from story.failures import report_bug, report_error
     from story.workspace import open_workspace
 
     space: Workspace | None = None
@@ -191,6 +196,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         space.plugins.add_commands(app)
         app(list(sys.argv[1:] if arguments is None else arguments), prog_name="story", obj=space)
     except StoryError as error:
+        from story.failures import report_error
+
         report_error(error, space)
         sys.exit(EXIT_USER)
     except KeyboardInterrupt:
@@ -198,6 +205,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:
         if os.environ.get("STORY_DEBUG") == "1":
             raise
+        from story.failures import report_bug
+
         report_bug(error, space)
         sys.exit(EXIT_BUG)
     sys.exit(0)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from story.doctor import Diagnosis
 
 GOOD, ODD, BAD, FAINT = "green", "yellow", "red", "dim"
+WIDEST = 40
+"""Columns; half of the 80 that are enough for every table."""
 
 
 def console() -> Console:
@@ -134,9 +136,15 @@ def _present(key: Key) -> tuple[str, str]:
 
 def stacks(found: Sequence[StackInfo]) -> None:
     rows = table("STACK", "MODELS", "FROM", "READY")
+    rows.columns[1].width = _width(line for stack in found for line in _models(stack).splitlines())
     for stack in found:
         rows.add_row(stack.name, _models(stack), stack.source, _ready(stack))
     console().print(rows)
+
+
+def _width(names: Iterable[str]) -> int:
+    """Room for the longest name that half a narrow terminal can hold: the other columns wrap at their spaces."""
+    return max((len(name) for name in names if len(name) <= WIDEST), default=8)
 
 
 def _models(stack: StackInfo) -> str:
@@ -153,6 +161,7 @@ def _ready(stack: StackInfo) -> Text:
 def stack(found: StackInfo) -> None:
     out = console()
     rows = table("ROLE", "MODEL", "CHOSEN BY", "KEY")
+    rows.columns[1].width = _width(_called(model) for role in found.roles for model in role.models)
     for role in found.roles:
         for number, model in enumerate(role.models):
             name, origin = (role.role.replace("_", " "), role.origin) if number == 0 else ("  then", "")
@@ -171,10 +180,12 @@ def stack(found: StackInfo) -> None:
         out.print("Keys are read from the environment and from .env (see .env.example).")
 
 
+def _called(model: ModelInfo) -> str:
+    return f"{model.provider}/{model.model}" + (f":{model.variant}" if model.variant else "")
+
+
 def _model(model: ModelInfo) -> Text:
-    text = Text(f"{model.provider}/{model.model}", no_wrap=True)
-    if model.variant:
-        text.append(f":{model.variant}")
+    text = Text(_called(model))
     if model.alias:
         text.append(f"\n({model.alias})", style=FAINT)
     if model.options:
