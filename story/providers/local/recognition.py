@@ -19,7 +19,7 @@ from story.providers.local.segments import SAMPLE_RATE, WINDOW, Cue, Pauses, Seg
 
 _FEWEST_VOICED = 0.1
 """Seconds of voice under which an utterance is a click or a breath, in which Moonshine would hear "Thank you."."""
-_PARTIAL_EVERY = 0.35
+_PARTIAL_EVERY = 0.4
 _PARTIAL_REST = 4
 """A partial may take at most a fifth of the time: the language model needs the cores too."""
 
@@ -117,9 +117,9 @@ class Recognition:
         return text
 
     def _maybe_partial(self) -> None:
-        if not self._segments.speaking or self._segments.paused:
-            return
         self._since_partial += WINDOW / SAMPLE_RATE
+        if not self._segments.voiced:
+            return  # what may be the end comes first
         wait = max(_PARTIAL_EVERY, _PARTIAL_REST * self._recogniser.last_cost)
         if self._since_partial >= wait and self._recogniser.idle:
             self._since_partial = 0.0

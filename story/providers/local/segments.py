@@ -40,7 +40,7 @@ class Pauses:
     attack: float = 0.064
     lead: float = 0.48
     tail: float = 0.096
-    hint: float = 0.128
+    hint: float = 0.096
     end: float = 0.256
     long: float = 10.0
     longest: float = 16.0
@@ -77,7 +77,7 @@ class Segmenter:
         self._before: deque[Samples] = deque(maxlen=_windows(self._pauses.lead))
         self._said: list[Samples] = []
         self._position = 0
-        self._first = 0
+        self._first = self._last = 0
         self._voiced = 0
         self._run = 0
         self._silent = 0
@@ -87,6 +87,11 @@ class Segmenter:
     def speaking(self) -> bool:
         """Between STARTED and ENDED."""
         return self._speaking
+
+    @property
+    def voiced(self) -> bool:
+        """The latest window was part of what is being said."""
+        return self._speaking and self._silent == 0
 
     @property
     def paused(self) -> bool:
@@ -103,6 +108,7 @@ class Segmenter:
             cues = [Cue.RESUMED] if self.paused else []
             self._silent = 0
             self._voiced += 1
+            self._last = self._position
             return [*cues, *self._cut_if_longest()]
         was_paused = self.paused
         self._silent += 1
@@ -127,7 +133,7 @@ class Segmenter:
         return Utterance(
             samples,
             start=self._first * WINDOW_SECONDS,
-            end=(self._position - self._silent) * WINDOW_SECONDS,
+            end=self._last * WINDOW_SECONDS,
             voiced=self._voiced * WINDOW_SECONDS,
         )
 
@@ -145,7 +151,7 @@ class Segmenter:
 
     def _begin(self, said: list[Samples], voiced: int) -> None:
         self._said = said
-        self._first = self._position - voiced
+        self._first, self._last = self._position - voiced, self._position
         self._voiced = voiced
         self._run = self._silent = 0
         self._speaking = True

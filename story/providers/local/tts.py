@@ -22,6 +22,7 @@ from story.providers.local.clauses import Clauses
 SAMPLE_RATE = 24_000
 _TIMEOUT = 30.0
 """Seconds for one clause: with Kokoro and several calls on two cores the queue is long."""
+_SLOW = ("kokoro",)
 _SILENCE = bytes(2 * SAMPLE_RATE // 50)
 
 
@@ -89,7 +90,7 @@ class LocalSynthesizeStream(tts.SynthesizeStream):
         output_emitter.end_segment()
 
     async def _read(self, clauses: asyncio.Queue[str | None]) -> None:
-        cut = Clauses()
+        cut = Clauses(eager=self._engine in _SLOW)
         async for text in self._input_ch:
             ready = cut.push(text) if isinstance(text, str) else cut.finish()
             for clause in ready:
