@@ -82,7 +82,7 @@ class LiveStack:
         await self._closing.aclose()
 
 
-async def prepare(
+def prepare(
     stack: ResolvedStack,
     registry: Registry,
     settings: Settings,
@@ -90,7 +90,7 @@ async def prepare(
     *,
     roles: Collection[Role] | None = None,
 ) -> None:
-    """Fetch what the models need on this machine (weights). May take minutes; `progress` is called from a thread.
+    """Fetch what the models need on this machine (weights). May take minutes, so not for an event loop's thread.
 
     Raises:
         StoryError: it can't be had.
@@ -98,7 +98,12 @@ async def prepare(
     for ref in _wanted(stack, roles):
         factory = registry.factory(ref.role, ref.provider)
         if factory is not None and factory.prepare is not None:
-            await asyncio.to_thread(factory.prepare, ref.model_options(factory, settings), progress)
+            try:
+                factory.prepare(ref.model_options(factory, settings), progress)
+            except StoryError:
+                raise
+            except Exception as error:
+                raise _failure(ref, "can't be prepared", error, settings) from None
 
 
 async def build(
@@ -213,11 +218,16 @@ class _Built:
         what = f"{ref.provider} {ref.role}"
         if isinstance(error, ImportError):
             install = f"; pip install {factory.requires}" if factory.requires else ""
-            failed = ref.error(f"{what} needs a package that can't be imported ({text}){install}")
-            return MissingPackageError(str(failed), spec=ref.spec, start=ref.start, end=ref.end)
+            message = f"{what} needs a package that can't be imported ({text}){install}"
+            return MissingPackageError(message, spec=ref.spec, start=ref.start, end=ref.end)
         if isinstance(error, StoryError):
             return ref.error(text if text.startswith(what) else f"{what}: {text}")
-        return ref.error(f"{what} can't be built: {type(error).__name__}{f': {text}' if text else ''}")
+        return _failure(ref, "can't be built", error, self._settings)
+
+
+def _failure(ref: ResolvedRef, what: str, error: Exception, settings: Settings) -> StackError:
+    text = redact(" ".join(str(error).split()), settings)
+    return ref.error(f"{ref.provider} {ref.role} {what}: {type(error).__name__}{f': {text}' if text else ''}")
 
 
 def _close_later(closing: AsyncExitStack, model: object) -> None:
