@@ -21,7 +21,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from story.core.errors import StoryError
 from story.providers.local.engines import Engines
@@ -82,9 +82,13 @@ async def _recognise(request: web.Request) -> web.StreamResponse:
     recognition = Recognition(recogniser, pauses)
 
     async def answer() -> None:
-        async for event in recognition.events():
-            await socket.send_json(event)
-        await socket.close()
+        try:
+            async for event in recognition.events():
+                await socket.send_json(event)
+        except Exception as error:  # of the native library: the client must not wait for what will never come
+            await socket.close(code=WSCloseCode.INTERNAL_ERROR, message=str(error).encode()[:120])
+        else:
+            await socket.close()
 
     answering = asyncio.create_task(answer())
     try:

@@ -122,7 +122,7 @@ class LocalRecognizeStream(stt.RecognizeStream):
             async with aiohttp.ClientSession() as session, session.ws_connect(url, headers=server.headers) as socket:
                 sending = asyncio.create_task(self._send(socket), name="local-stt-send")
                 try:
-                    await self._receive(socket, sending)
+                    await self._receive(socket)
                 finally:
                     sending.cancel()
                     await asyncio.gather(sending, return_exceptions=True)
@@ -136,12 +136,12 @@ class LocalRecognizeStream(stt.RecognizeStream):
                 await socket.send_str("flush")
         await socket.send_str("end")
 
-    async def _receive(self, socket: aiohttp.ClientWebSocketResponse, sending: asyncio.Task[None]) -> None:
+    async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
             if message.type is aiohttp.WSMsgType.TEXT:
                 self._emit(json.loads(message.data))
         self._report_usage()
-        if not sending.done() or sending.exception() is not None:
+        if socket.close_code != aiohttp.WSCloseCode.OK:
             raise APIConnectionError("the on-device recogniser closed the stream")
 
     def _emit(self, event: dict[str, str | float]) -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import aiohttp
@@ -40,10 +41,13 @@ async def pid_of(server: process.Endpoint) -> int:
     return int(str((await health(server))["pid"]))
 
 
-def connected_to(server: process.Endpoint) -> bool:
+def wait_for_connection_to(server: process.Endpoint) -> None:
     port = int(server.url.rpartition(":")[2])
-    connections = psutil.Process().net_connections()
-    return any(c.raddr and c.raddr.port == port and c.status == psutil.CONN_ESTABLISHED for c in connections)
+    while not any(
+        c.raddr and c.raddr.port == port and c.status == psutil.CONN_ESTABLISHED
+        for c in psutil.Process().net_connections()
+    ):
+        time.sleep(0.01)
 
 
 def owner(environment: dict[str, str]) -> subprocess.Popen[str]:
@@ -112,8 +116,7 @@ async def test_a_crash_is_explained_and_the_next_use_starts_it_again() -> None:
     first = await pid_of(server)
     psutil.Process(first).suspend()  # so that the request is under way when the process dies
     loading = asyncio.create_task(process.connect("kokoro"))
-    while not connected_to(server):
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(wait_for_connection_to, server)
     psutil.Process(first).kill()
     with pytest.raises(
         StoryError, match="failed while loading kokoro: it was ended by SIGKILL, maybe for lack of memory"
