@@ -59,18 +59,27 @@ def talk(
     if voice and say:
         raise typer.BadParameter("--say is for text: leave out --voice, or give recordings to `story call`")
 
+    screen = None if as_json else _screen(prompts=not say and not voice)
+
     def carrier() -> Transport:
         if voice:
             from story.transports.devices import DeviceTransport
 
-            return DeviceTransport()
+            return DeviceTransport(screen=screen)
         from story.transports.terminal import TerminalTransport
 
-        return TerminalTransport(screen=None if as_json else _screen(prompts=not say), say=say)
+        return TerminalTransport(screen=screen, say=say)
+
+    def tell_end(event: Event) -> None:
+        from story.core.events import CallEnded
+        from story.transcript import told_end
+
+        if screen and isinstance(event, CallEnded):
+            screen.notice(told_end(event))
 
     stacks = _stacks(stack, intro=intro_stack, story=story_stack)
     request = Request(chain, stacks, env_file, max_duration, record, as_json, yes)
-    ended = request.hold(carrier, audio=voice)
+    ended = request.hold(carrier, lambda _: tell_end, audio=voice)
     raise typer.Exit(1 if ended.reason in ("error", "lost") else 0)
 
 
@@ -102,8 +111,14 @@ def call(
         return FileTransport(turns, out=out, barge_in=_barge_ins(barge_in))
 
     stacks = _stacks(stack, intro=intro_stack, story=story_stack)
+
+    def transcript(chain: Chain) -> Observer:
+        from story.transcript import Transcript
+
+        return Transcript(chain)
+
     request = Request(chain, stacks, env_file, max_duration, record, as_json, yes)
-    ended = request.hold(carrier, audio=True)
+    ended = request.hold(carrier, transcript, audio=True)
     raise typer.Exit(0 if ended.reason == "finished" else 1)
 
 
@@ -151,11 +166,17 @@ class Request:
     as_json: bool
     yes: bool
 
-    def hold(self, carrier: Callable[[], Transport], *, audio: bool) -> CallEnded:
-        """Plan the call, fetch what it needs, hold it over the transport that `carrier` makes."""
+    def hold(
+        self, carrier: Callable[[], Transport], observer: Callable[[Chain], Observer], *, audio: bool
+    ) -> CallEnded:
+        """Plan the call, fetch what it needs, hold it over the transport that `carrier` makes.
+
+        What `observer` makes shows the call to the user, unless they asked for JSON.
+        """
         import asyncio
 
         from story.core.launch import hold_call
+        from story.core.live import prepare
         from story.core.plan import plan_call
         from story.core.plugins import load_plugins
         from story.core.settings import load_settings
@@ -167,28 +188,20 @@ class Request:
         transport = carrier()  # before anything is fetched: what it can't read or write is told at once
         for line in (*([plan.why] if plan.why else []), *plan.warnings):
             typer.echo(line, err=True)
-        with TerminalProgress(yes=self.yes) as progress, settings.exported():
-            return asyncio.run(
-                hold_call(
-                    plan,
-                    transport,
-                    plugins,
-                    settings,
-                    progress,
-                    observers=self._observers(plan.chain, audio=audio),
-                    max_duration=self.max_duration or settings.call.max_duration,
-                    records=self.records or settings.call.records,
-                )
-            )
-
-    def _observers(self, chain: Chain, *, audio: bool) -> list[Observer]:
-        if self.as_json:
-            return [_print_json]
-        if not audio:
-            return []  # the terminal transport shows the conversation itself
-        from story.transcript import Transcript
-
-        return [Transcript(chain)]
+        with TerminalProgress(yes=self.yes) as progress:
+            for stack in plan.every_stack:
+                prepare(stack, plugins.registry, settings, progress, roles=plan.roles)
+        call = hold_call(
+            plan,
+            transport,
+            plugins,
+            settings,
+            observers=[_print_json if self.as_json else observer(plan.chain)],
+            max_duration=self.max_duration or settings.call.max_duration,
+            records=self.records or settings.call.records,
+        )
+        with settings.exported():
+            return asyncio.run(call)
 
 
 def _print_json(event: Event) -> None:

@@ -19,6 +19,13 @@ REASONS = {
 }
 
 
+def told_end(event: events.CallEnded) -> str:
+    """How a call ended, in a line."""
+    gathered = ", ".join(f"{name}: {value}" for name, value in event.data.items())
+    told = f"-- {REASONS.get(event.reason, event.reason)} after {event.duration:.0f} s"
+    return f"{told} ({gathered})" if gathered else told
+
+
 class Transcript:
     """An observer that prints the turns of a call, who speaks, the handoffs and how it ended."""
 
@@ -50,9 +57,7 @@ class Transcript:
             case events.CallFault():
                 self._console.print(f"[yellow]-- {escape(event.where)}: {escape(event.message)}[/]")
             case events.CallEnded():
-                gathered = ", ".join(f"{name}: {value}" for name, value in event.data.items())
-                facts = f"{REASONS.get(event.reason, event.reason)} after {event.duration:.0f} s"
-                self._console.print(f"[dim]-- {escape(facts)}{escape(f' ({gathered})' if gathered else '')}[/]")
+                self._console.print(f"[dim]{escape(told_end(event))}[/]")
 
     def _speaker(self, persona: str | None) -> str:
         return f"{self._chain.personas[persona].name} ({persona})" if persona else "Agent"

@@ -48,7 +48,7 @@ class PersonaAgent(Agent):
         self.stack = stack
         self.persona: Persona = call.chain.personas[key]
         self._resumed = resumed
-        self._left = False
+        self.left = False  # it has handed over, or has said goodbye
         tools: list[Tool | Toolset] = [self._exit_tool(exit_) for exit_ in self.persona.then]
         audio = call.audio
         super().__init__(
@@ -80,15 +80,15 @@ class PersonaAgent(Agent):
         None means there is nothing to hand over: another tool of the same turn already did, or the caller spoke
         on and is to be heard first.
         """
-        if self._left or not self._hold(context):
+        if self.left or not self._hold(context):
             return None
-        self._left = True
+        self.left = True
         return self.call.next_agent(self, to)
 
     async def end_call(self, context: RunContext[Any], goodbye: str) -> None:
         """Have the persona say a last, uninterruptible goodbye (`goodbye` tells it what), then end the call."""
-        if not self._left:
-            self._left = True
+        if not self.left:
+            self.left = True
             self.call.finish(goodbye)
 
     @staticmethod
@@ -119,7 +119,7 @@ class PersonaAgent(Agent):
         }
 
         async def leave(raw_arguments: dict[str, object], context: RunContext[Any]) -> PersonaAgent | None:
-            if self._left:
+            if self.left:
                 return None
             values = self._checked(exit_, raw_arguments)
             if exit_.next == END:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from livekit.agents import NOT_GIVEN, Agent, AgentSession, CloseEvent, CloseReason, ErrorEvent, utils
-from livekit.agents.llm import ChatContext
+from livekit.agents.llm import ChatContext, Tool
 
 from story.core import events
 from story.core.agent import PersonaAgent
@@ -80,6 +80,7 @@ class Call:
         self._observers: list[Observer] = []
         self._data: dict[str, Value] = {}
         self._started = time.monotonic()
+        self._unheard: list[str] = []
         self._agent: PersonaAgent | None = None
         self._ending: asyncio.Future[str] | None = None
         self._goodbye: asyncio.Task[None] | None = None
@@ -122,12 +123,16 @@ class Call:
                 logger.exception("an observer of the call failed on %s", event.type)
 
     def say(self, text: str) -> None:
-        """The caller's turn, typed: interrupts the agent, as speaking would."""
+        """The caller's turn, typed: interrupts the agent, as speaking would. During a handoff it waits for its end."""
         self._narration.caller_typed()
-        if self._goodbye is None:
-            with contextlib.suppress(RuntimeError):  # what is being said may not be interrupted: it is heard out
-                self.session.interrupt()
-            self.session.generate_reply(user_input=text)
+        if self._goodbye is not None:
+            return
+        if self._agent is None or self._agent.left:  # between two personas nobody can answer
+            self._unheard.append(text)
+            return
+        with contextlib.suppress(RuntimeError):  # what is being said may not be interrupted: it is heard out
+            self.session.interrupt()
+        self.session.generate_reply(user_input=text)
 
     def hold_silence(self, held: bool) -> None:
         """While held (the caller types, or is muted), their silence means nothing."""
@@ -157,6 +162,9 @@ class Call:
     def entered(self, agent: PersonaAgent) -> None:
         self._agent = agent
         self._narration.entered()
+        unheard, self._unheard = self._unheard, []
+        if unheard:
+            asyncio.get_running_loop().call_soon(self.say, " ".join(unheard))
 
     def next_agent(self, agent: PersonaAgent, to: str) -> PersonaAgent:
         """The agent for persona `to`, given the conversation so far if it asks for it."""
@@ -272,7 +280,7 @@ class Call:
             for model in stack.models:
                 if isinstance(model, SupportsPrefill):
                     agent = self._make_agent(key, stack, None)
-                    await model.prefill(persona.fixed_instructions, [t for t in agent.tools if hasattr(t, "info")])
+                    await model.prefill(persona.fixed_instructions, [tool for tool in agent.tools if isinstance(tool, Tool)])
 
     def _make_agent(self, key: str, stack: LiveStack, context: ChatContext | None, **more: bool) -> PersonaAgent:
         return self._agents.get(key, PersonaAgent)(key, self, stack, chat_ctx=context, **more)
@@ -316,9 +324,11 @@ class Call:
             self.finish(self._agent.persona.filled(silence.goodbye, self.data), reason="caller_silent")
 
     async def _close(self) -> None:
-        await self._transport.aclose()
-        for stack in self._every_stack:
-            await stack.aclose()
+        try:
+            await self._transport.aclose()
+        finally:
+            for stack in self._every_stack:
+                await stack.aclose()
 
     # -- what can go wrong
 

@@ -10,12 +10,11 @@ from pathlib import Path
 from story.core import events
 from story.core.call import Call, Observer
 from story.core.fallbacks import Switch
-from story.core.live import LiveStack, build, prepare
+from story.core.live import LiveStack, build
 from story.core.plan import Plan, agent_classes
 from story.core.plugins import Plugins
 from story.core.records import Record
 from story.core.redact import redact
-from story.core.registry import Progress
 from story.core.resolved import ResolvedStack
 from story.core.settings import Settings
 from story.core.transport import Transport
@@ -26,15 +25,14 @@ async def hold_call(
     transport: Transport,
     plugins: Plugins,
     settings: Settings,
-    progress: Progress,
     *,
     observers: Sequence[Observer] = (),
     max_duration: float | None = None,
     records: Path | None = None,
 ) -> events.CallEnded:
-    """Fetch what the planned call needs on this machine, hold it, and return how it ended.
+    """Hold one call as planned, and return how it ended. What it needs on this machine has been fetched.
 
-    progress: is told about weights that have to be fetched. observers: get every event. max_duration: seconds.
+    observers: get every event. max_duration: seconds.
     records: the folder for the call's record, None for none.
 
     Raises:
@@ -51,8 +49,6 @@ async def hold_call(
     with ExitStack() as closing:
         try:
             agents = agent_classes(plan.chain, plugins.registry)
-            for stack in plan.every_stack:
-                await prepare(stack, plugins.registry, settings, progress, roles=plan.roles)
             for stack in plan.every_stack:
                 live[stack] = await build(stack, plugins.registry, settings, roles=plan.roles, on_switch=switched)
             call = Call(

@@ -28,4 +28,8 @@ class Transport(Protocol):
         """Carry the call; started once the session runs, cancelled when the call ends."""
 
     async def aclose(self) -> None:
-        """Let go of devices, files and sockets. Called exactly once, also where `attach` failed."""
+        """Let go of devices, files and sockets. Called exactly once, also where `attach` failed.
+
+        Raises:
+            StoryError: what the user asked for (a recording, say) could not be finished.
+        """

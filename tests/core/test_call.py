@@ -15,8 +15,8 @@ from story.core import events
 from story.core.agent import PersonaAgent
 from story.core.call import Call
 from story.core.captions import Captions
-from story.core.personas import Chain, load_chain
 from story.core.live import LiveStack
+from story.core.personas import Chain, load_chain
 from tests.fakes import ScriptedLLM, Tool
 
 CHAIN = Path(__file__).parent / "two_personas.toml"
@@ -276,6 +276,31 @@ async def test_a_handoff_that_cannot_start_and_has_no_other_stack_ends_the_call(
     outcome = await failing_start(monkeypatch)
     assert outcome.ended.reason == "error"
     assert outcome.ended.data["name"] == "Maria"
+
+
+async def test_what_is_typed_during_a_handoff_is_heard_after_it() -> None:
+    class Hasty(TypedCaller):
+        def follow(self, event: events.Event) -> None:
+            super().follow(event)
+            if isinstance(event, events.ToolCall) and event.name == "information_gathered":
+                self.call.session.update_agent = self.typing(self.call.session.update_agent)
+
+        def typing(self, update: Callable[[Any], None]) -> Callable[[Any], None]:
+            def update_and_type(agent: Any) -> None:
+                update(agent)
+                asyncio.get_running_loop().call_soon(self.call.say, "stop")
+
+            return update_and_type
+
+        async def run(self) -> None:
+            await self.turn.wait()
+            await self.call.session.wait_for_idle()
+            self.call.say(self.lines[0])
+            await asyncio.Event().wait()
+
+    outcome = await hold(Hasty(["Maria from Lisbon"]), {"intro": stack(intro), "story": stack(story)})
+    assert [turn.text for turn in outcome.of(events.UserTurn)] == ["Maria from Lisbon", "stop"]
+    assert outcome.ended.reason == "finished"
 
 
 async def test_the_time_limit_says_goodbye() -> None:
