@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,35 +103,27 @@ class RoleInfo:
 
 @dataclass(frozen=True)
 class StackInfo:
-    """A stack, role by role. name: of a named stack, "" for a spec. ready: whether it can run here now."""
+    """A stack, role by role. name: of a named stack, "" for a spec.
+
+    ready: whether it can run here now. missing: why not, one thing a line. error: what is wrong with the stack itself.
+    """
 
     name: str
     source: str
     spec: str
     ready: bool
     roles: list[RoleInfo]
+    missing: list[str]
     error: str | None = None
 
     @property
     def warnings(self) -> list[str]:
         return [warning for role in self.roles for model in role.models for warning in model.warnings]
 
-    @property
-    def missing(self) -> list[str]:
-        """What keeps the stack from running here now, shortest first: keys with the roles that need them."""
-        models = [(role.role, model) for role in self.roles for model in role.models]
-        keys: dict[str, list[str]] = {}
-        for role, model in models:
-            for key in model.keys:
-                if not key.present:
-                    keys.setdefault(key.name, []).append(role)
-        problems = dict.fromkeys(problem for _, model in models for problem in model.problems)
-        return [*(f"{name} ({', '.join(dict.fromkeys(roles))})" for name, roles in keys.items()), *problems]
-
 
 def describe_plugin(plugin: Plugin) -> PluginInfo:
     """Reads the metadata of the plugin's distribution."""
-    works = any(plugin.contributes.values()) or "story_commands" in plugin.contributes
+    works = any(plugin.contributes.values())
     status = "skipped" if plugin.skipped else "loaded" if not plugin.faults else "faulty" if works else "broken"
     return PluginInfo(
         name=plugin.name,
@@ -187,8 +179,9 @@ def describe_stack(
     stack = resolve(spec, registry, default_stack=default_stack)
     roles = [_role(choice, stack, registry, settings) for choice in stack.choices]
     named = registry.stacks.get(spec)
-    found = StackInfo(named.name if named else "", named.source if named else "", str(stack), False, roles)
-    return replace(found, ready=not found.missing)
+    missing = _missing(roles)
+    name, source = (named.name, named.source) if named else ("", "")
+    return StackInfo(name, source, str(stack), not missing, roles, missing)
 
 
 def describe_named_stacks(registry: Registry, settings: Settings, default_stack: str | None) -> list[StackInfo]:
@@ -198,8 +191,20 @@ def describe_named_stacks(registry: Registry, settings: Settings, default_stack:
         try:
             found.append(describe_stack(name, registry, settings, default_stack=default_stack))
         except StackError as error:
-            found.append(StackInfo(name, stack.source, stack.spec or "", False, [], str(error)))
+            found.append(StackInfo(name, stack.source, stack.spec or "", False, [], [], str(error)))
     return found
+
+
+def _missing(roles: Sequence[RoleInfo]) -> list[str]:
+    """What keeps the models from running here now: keys with the roles that need them, then the rest."""
+    models = [(role.role, model) for role in roles for model in role.models]
+    keys: dict[str, dict[str, None]] = {}
+    for role, model in models:
+        for key in model.keys:
+            if not key.present:
+                keys.setdefault(key.name, {})[role] = None
+    problems = dict.fromkeys(problem for _, model in models for problem in model.problems)
+    return [*(f"{name} ({', '.join(needing)})" for name, needing in keys.items()), *problems]
 
 
 def _role(choice: ResolvedChoice, stack: ResolvedStack, registry: Registry, settings: Settings) -> RoleInfo:

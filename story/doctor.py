@@ -8,7 +8,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,9 +82,9 @@ def _stacks(workspace: Workspace, chain: str | None) -> Iterator[StackInfo]:
         try:
             found = describe_stack(spec, registry, workspace.settings, default_stack=chain)
         except StoryError as error:
-            yield StackInfo(name, "", spec, False, [], str(error))
+            yield StackInfo(name, "", spec, False, [], [], str(error))
         else:
-            yield StackInfo(name, found.source, found.spec, found.ready, found.roles)
+            yield replace(found, name=name)
 
 
 def _python() -> Check:
@@ -173,7 +173,8 @@ def _audio() -> Check:
 
 def _port() -> Check:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform != "win32":  # there it would mean sharing the port with whoever has it
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", WEB_PORT))
         except OSError:

@@ -13,7 +13,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin
 
-from story.core.errors import StackError
+from story.core.errors import StackError, StoryError
 from story.core.nearest import did_you_mean
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def construct(
     arguments |= _converted(constructor, options.extra, what)
     try:
         return constructor(**arguments)
+    except StoryError:
+        raise
     except Exception as error:  # whatever a vendor's constructor objects to is the user's to mend
         raise StackError(f"{what} can't be built: {_one_line(error)}") from error
 

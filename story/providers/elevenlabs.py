@@ -68,7 +68,7 @@ def story_tts() -> ModelFactory:
             "eleven_monolingual_v1",
         ),
         default_model="eleven_turbo_v2_5",
-        # Jessica. ElevenLabs names its voices by id, and its customers add their own: none are listed.
+        # ElevenLabs names its voices by id, and its customers add their own: none are listed.
         default_voice="hpp4J3VqNfWAUOO0d1Us",
         env=(KEY,),
         requires=PACKAGE,
