@@ -128,24 +128,25 @@ def _chars(text: str) -> Iterator[_Char]:
 def _split(text: str, chars: Sequence[_Char], separator: str, what: str) -> Iterator[list[_Char]]:
     """The pieces between unquoted separators, without the blanks around them; an empty one is an error."""
     piece: list[_Char] = []
+    last: _Char | None = None
     for char in chars:
         if char.is_(separator):
             yield _stripped(text, piece, char, what)
-            piece = []
+            piece, last = [], char
         else:
             piece.append(char)
-    yield _stripped(text, piece, None, what)
+    yield _stripped(text, piece, last, what)
 
 
-def _stripped(text: str, piece: list[_Char], before: _Char | None, what: str) -> list[_Char]:
+def _stripped(text: str, piece: list[_Char], beside: _Char | None, what: str) -> list[_Char]:
+    """A piece without the blanks around it. beside: the separator to point at where nothing is left."""
     while piece and piece[0].blank:
         piece.pop(0)
     while piece and piece[-1].blank:
         piece.pop()
     if not piece:
-        # Point at the separator that nothing precedes; at the end of the piece, at the one that nothing follows.
-        where = before.start if before else max(len(text.rstrip()) - 1, 0)
-        raise StackError(f"an empty {what}", spec=text, start=where, end=where + 1)
+        start, end = (beside.start, beside.end) if beside else (0, len(text))
+        raise StackError(f"an empty {what}", spec=text, start=start, end=end)
     return piece
 
 

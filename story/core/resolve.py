@@ -215,10 +215,10 @@ def _no_clash(choices: Choices, *, spec: str, start: int, end: int) -> None:
     if Role.REALTIME not in choices or not clash:
         return
     realtime, other = (choices[role].refs[0] for role in (Role.REALTIME, clash[0]))
-    hint = f" (for a voice of its own, write tts={other.alias or other.provider})" if other.role is Role.STT else ""
+    hint = f"; for a voice of its own, write tts={other.alias or other.provider}" if other.role is Role.STT else ""
     raise StackError(
-        f"a realtime model hears and answers by itself: {realtime.alias or realtime} takes no {clash[0]}, "
-        f"so leave out {other.alias or other}{hint}",
+        f"a realtime model hears and answers by itself: with {realtime.written}, leave out the {clash[0]} "
+        f"{other.written}{hint}",
         spec=spec,
         start=start,
         end=end,

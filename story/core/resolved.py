@@ -53,6 +53,11 @@ class ResolvedRef:
         name = self.options.get("key_env")
         return name if isinstance(name, str) else None
 
+    @property
+    def written(self) -> str:
+        """The model as the user wrote it; in full where nobody did."""
+        return self.spec[self.start : self.end] or str(self)
+
     def voice(self, factory: ModelFactory, settings: Settings) -> str | None:
         """The voice that will speak, None where the vendor's own default does (or nothing speaks)."""
         if self.role not in (Role.TTS, Role.REALTIME):

@@ -78,6 +78,7 @@ def test_reads_a_ref(text: str, ref: Ref) -> None:
         ("+deepgram", "an empty part", "+"),
         ("stt=deepgram,", "an empty choice", ","),
         ("stt=,local", "an empty choice", ","),
+        ("stt=deepgram,  +local", "an empty choice", ","),
         ("stt=", "nothing follows stt=", "stt="),
         ("sst=deepgram", "unknown role 'sst' (did you mean stt?)", "sst"),
         ("=deepgram", 'no role before "="', "="),
