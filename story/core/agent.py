@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent, RunContext, ToolError, function_tool
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from story.core.live import LiveStack
 
 GREETING = "Begin your part of the conversation now, in one or two short sentences."
+APOLOGY = "I'm sorry, something went wrong on my side and I have to end our call here. Goodbye."
 RESUMED = "Answer what the caller said last."
 
 
@@ -147,3 +149,15 @@ class PersonaAgent(Agent):
             assert isinstance(value, str | int | float | bool)
             values[name] = value
         return values
+
+
+class Apology(Agent):
+    """Speaks one sentence with a persona's voice; needs no other model of it."""
+
+    def __init__(self, voice: PersonaAgent) -> None:
+        super().__init__(id="apology", instructions="", stt=None, llm=None, tts=voice.stack.tts, vad=None)
+        self.said = asyncio.Event()
+
+    async def on_enter(self) -> None:
+        await self.session.say(APOLOGY, allow_interruptions=False)
+        self.said.set()

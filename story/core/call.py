@@ -15,14 +15,14 @@ from livekit.agents import NOT_GIVEN, Agent, AgentSession, CloseEvent, CloseReas
 from livekit.agents.llm import ChatContext, Tool
 
 from story.core import events
-from story.core.agent import PersonaAgent
+from story.core.agent import Apology, PersonaAgent
 from story.core.errors import CallError, StoryError
 from story.core.narration import Narration
 from story.core.personas import Chain, Value
 from story.core.session import StagedSession
 from story.core.silence import SilenceWatch
 from story.core.usage import Usage
-from story.core.warmup import SupportsPrefill, SupportsWarmUp
+from story.core.warmup import SupportsPrefill, warm_up
 from story.version import __version__
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ logger = logging.getLogger("story")
 
 TIME_LIMIT_GOODBYE = "The time for this call is up. Say so kindly, and say goodbye, in one short sentence."
 SHUTDOWN_GOODBYE = "You have to end this call now. Apologise and say goodbye in one short sentence."
-APOLOGY = "I'm sorry, something went wrong on my side and I have to end our call here. Goodbye."
 GOODBYE_SECONDS = 30.0
 """How long a goodbye may take before the call ends without it."""
 
@@ -188,7 +187,8 @@ class Call:
         self._ending = asyncio.get_running_loop().create_future()
         try:
             async with utils.http_context.open():
-                await self._warm_up()
+                await warm_up(model for stack in self._every_stack for model in stack.models)
+                await self._prefill()
                 await self._hold()
         finally:
             self._silence.stop()
@@ -267,20 +267,14 @@ class Call:
                 self.finish(TIME_LIMIT_GOODBYE, reason="time_limit")
         return await ending
 
-    async def _warm_up(self) -> None:
-        """Load and connect what the chain needs, and read the instructions of each persona, before the first word."""
-        for stack in self._every_stack:
-            for model in stack.models:
-                if isinstance(model, SupportsWarmUp):
-                    await model.warm_up()
-                elif callable(prewarm := getattr(model, "prewarm", None)):
-                    prewarm()
-        for key in reversed(self.chain.personas):  # the first to speak last: it is the freshest
-            persona, stack = self.chain.personas[key], self._stacks[key]
-            for model in stack.models:
+    async def _prefill(self) -> None:
+        """Have each persona's model read its instructions before the first word."""
+        for key in reversed(self.chain.personas):  # the first to speak last: its prompt is then the freshest
+            for model in self._stacks[key].models:
                 if isinstance(model, SupportsPrefill):
-                    agent = self._make_agent(key, stack, None)
-                    await model.prefill(persona.fixed_instructions, [tool for tool in agent.tools if isinstance(tool, Tool)])
+                    agent = self._make_agent(key, self._stacks[key], None)
+                    tools = [tool for tool in agent.tools if isinstance(tool, Tool)]
+                    await model.prefill(agent.persona.fixed_instructions, tools)
 
     def _make_agent(self, key: str, stack: LiveStack, context: ChatContext | None, **more: bool) -> PersonaAgent:
         return self._agents.get(key, PersonaAgent)(key, self, stack, chat_ctx=context, **more)
@@ -381,20 +375,8 @@ class Call:
         """Say sorry with the voice that worked last, and end the call."""
         agent = self._agent
         if agent is not None and agent.stack.tts is not None and self.audio:
-            apology = _Apology(agent)
+            apology = Apology(agent)
             self.session.update_agent(apology)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(apology.said.wait(), GOODBYE_SECONDS)
         self.hang_up("error")
-
-
-class _Apology(Agent):
-    """Speaks one sentence with another persona's voice; needs no model but that."""
-
-    def __init__(self, voice: PersonaAgent) -> None:
-        super().__init__(id="apology", instructions="", stt=None, llm=None, tts=voice.stack.tts, vad=None)
-        self.said = asyncio.Event()
-
-    async def on_enter(self) -> None:
-        await self.session.say(APOLOGY, allow_interruptions=False)
-        self.said.set()

@@ -23,7 +23,7 @@ _METADATA_FOLDERS = (".dist-info", ".egg-info")
 
 @dataclass(frozen=True)
 class EntryPoint:
-    """A plugin as a distribution names it. `value` is "module" or "module:object"."""
+    """A plugin as a distribution names it. `value` is "module" or "module:object", empty where it can't be read."""
 
     name: str
     value: str
@@ -33,7 +33,9 @@ class EntryPoint:
         """Import what the entry point names. Raises whatever the import raises."""
         import importlib
 
-        module, _, path = self.value.partition(":")
+        if not self.value:
+            raise ImportError("the entry_points.txt of its distribution can't be read")
+        module, _, path = self.value.partition("[")[0].strip().partition(":")
         found: object = importlib.import_module(module)
         for name in filter(None, path.split(".")):
             found = getattr(found, name)
@@ -45,10 +47,8 @@ def entry_points(group: str, *, known: Sequence[EntryPoint] = ()) -> list[EntryP
     values = {entry_point.value for entry_point in known}
     if not _elsewhere() and not any(value not in values for value in _named_in_folders(group)):
         return []
-    from importlib import metadata
-
-    found = [EntryPoint(point.name, point.value, point.dist) for point in metadata.entry_points(group=group)]
-    return sorted((point for point in found if point.value not in values), key=lambda point: (point.name, point.value))
+    found = [point for point in _named_in_distributions(group) if point.value not in values]
+    return sorted(found, key=lambda point: (point.name, point.value))
 
 
 def is_installed(distribution: str) -> bool:
@@ -64,6 +64,25 @@ def is_installed(distribution: str) -> bool:
     except (metadata.PackageNotFoundError, ValueError):
         return False
     return True
+
+
+def _named_in_distributions(group: str) -> Iterator[EntryPoint]:
+    """As `metadata.entry_points`, which gives up on all distributions where one is broken."""
+    from importlib import metadata
+
+    seen: set[str] = set()
+    for distribution in metadata.distributions():
+        try:
+            name = _normalized(distribution.metadata["Name"] or "")
+            if name in seen:  # hidden by one that comes earlier on sys.path
+                continue
+            seen.add(name)
+            for point in distribution.entry_points:
+                if point.group == group:
+                    yield EntryPoint(point.name, point.value, distribution)
+        except Exception:  # whatever is wrong with it, the others are fine
+            if f"[{group}]" in (distribution.read_text("entry_points.txt") or ""):
+                yield EntryPoint(distribution.metadata["Name"] or "?", "", distribution)
 
 
 def _named_in_folders(group: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from story.core import hookspecs
 from story.core.contributions import HOOKS, Contributions
 from story.core.discovery import EntryPoint, entry_points
 from story.core.errors import StoryError
+from story.core.redact import redact
 from story.core.registry import Registry
 from story.core.settings import Settings
 
@@ -95,13 +96,14 @@ class Plugin:
         distribution = None if self.builtin else self.distribution
         return f"{self.name} ({distribution})" if distribution and distribution != self.name else self.name
 
-    def fault(self, what: str, error: BaseException) -> None:
+    def fault(self, what: str, error: BaseException, settings: Settings) -> None:
         """Note an exception of the plugin's."""
         import traceback
 
         text = " ".join(str(error).split())
         message = f"{what}: {text}" if isinstance(error, StoryError) else f"{what}: {type(error).__name__}: {text}"
-        self.faults.append(Fault(message.rstrip(": "), "".join(traceback.format_exception(error))))
+        trace = "".join(traceback.format_exception(error))
+        self.faults.append(Fault(redact(message.rstrip(": "), settings), redact(trace, settings)))
 
 
 class Plugins:
@@ -111,6 +113,7 @@ class Plugins:
         self._pluggy = pluggy.PluginManager(hookspecs.PROJECT)
         self._pluggy.add_hookspecs(hookspecs)
         self._contributions = Contributions(settings)
+        self._settings = settings
         self._loaded: list[tuple[Plugin, object]] = []
         self.all: list[Plugin] = []
 
@@ -128,7 +131,7 @@ class Plugins:
         try:
             implementation = plugin.entry_point.load()
         except (Exception, SystemExit) as error:
-            plugin.fault("can't be imported", error)
+            plugin.fault("can't be imported", error, self._settings)
         else:
             self.register(plugin, implementation)
         plugin.slow = not had_livekit and "livekit" in sys.modules
@@ -140,7 +143,7 @@ class Plugins:
         try:
             self._pluggy.register(implementation, name=f"{plugin.name} {len(self._loaded)}")
         except Exception as error:  # pluggy checks the arguments of the hooks here
-            plugin.fault("has a hook that can't be registered", error)
+            plugin.fault("has a hook that can't be registered", error, self._settings)
             known = any(loaded is implementation for _, loaded in self._loaded)
             if not known and self._pluggy.is_registered(implementation):
                 self._pluggy.unregister(implementation)  # pluggy leaves the hooks before the bad one in place
@@ -163,7 +166,7 @@ class Plugins:
                 taken += names
                 plugin.faults += [Fault(f"{hook}: {problem}") for problem in problems]
         except (Exception, SystemExit) as error:
-            plugin.fault(f"{hook} failed", error)
+            plugin.fault(f"{hook} failed", error, self._settings)
         if taken:
             plugin.contributes[hook] = tuple(taken)
 
@@ -189,7 +192,7 @@ class Plugins:
             try:
                 self._call(implementation, hook, **arguments)
             except (Exception, SystemExit) as error:
-                plugin.fault(f"{hook} failed", error)
+                plugin.fault(f"{hook} failed", error, self._settings)
                 import logging
 
                 logging.getLogger("story.plugins").warning("plugin %s: %s", plugin.name, plugin.faults[-1].message)

@@ -6,7 +6,7 @@ A call awaits both before the first word is said.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -28,3 +28,12 @@ class SupportsPrefill(Protocol):
     async def prefill(self, instructions: str, tools: Sequence[llm.Tool]) -> None:
         """Read `instructions` (the part that does not depend on the caller) so that a later prompt that begins
         with them costs only what follows. Called once for each persona of the chain, before the first word."""
+
+
+async def warm_up(models: Iterable[object]) -> None:
+    """Have every model ready: those that load something have loaded it, the others have begun to connect."""
+    for model in models:
+        if isinstance(model, SupportsWarmUp):
+            await model.warm_up()
+        elif callable(prewarm := getattr(model, "prewarm", None)):
+            prewarm()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from story.core.errors import StackError
 from story.core.grammar import Part, Ref, Spec, parse
 from story.core.registry import Role
+
+# A busy machine is no reason to fail.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 names = st.text(min_size=1).filter(lambda text: "/" not in text)
 refs = st.builds(Ref, name=names, model=st.none() | st.text(min_size=1), variant=st.none() | st.text(min_size=1))
@@ -19,6 +22,7 @@ specs = st.builds(Spec, parts=st.lists(parts, min_size=1, max_size=4).map(tuple)
 near_specs = st.text(alphabet='ab/+,=:"\\ \tstllm', max_size=40)
 
 
+@unhurried
 @given(st.text() | near_specs)
 def test_any_text_parses_and_prints_back_or_is_a_stack_error(text: str) -> None:
     try:
@@ -30,6 +34,7 @@ def test_any_text_parses_and_prints_back_or_is_a_stack_error(text: str) -> None:
         assert parse(str(spec)) == spec
 
 
+@unhurried
 @given(specs)
 def test_any_tree_prints_to_text_that_parses_to_it(spec: Spec) -> None:
     assert parse(str(spec)) == spec

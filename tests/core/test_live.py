@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from livekit import rtc
 from livekit.agents import APIConnectionError, llm, stt, tts, vad
 from livekit.agents.inference import VAD
 
@@ -182,6 +183,50 @@ async def test_a_switch_says_who_took_over_and_why() -> None:
     [switch] = switches
     assert (switch.role, str(switch.from_), str(switch.to)) == (Role.LLM, "acme/m", "local/m")
     assert "refused ***" in switch.why and "sk-secret" not in switch.why
+    await stack.aclose()
+
+
+async def test_a_switch_back_is_told_and_nobody_left_is_not() -> None:
+    world = World()
+    switches: list[Switch] = []
+    stack = await world.build("stt=acme,local+llm=local+tts=acme,local", on_switch=switches.append)
+    assert isinstance(stack.stt, stt.FallbackAdapter) and isinstance(stack.tts, tts.FallbackAdapter)
+    first, second = (model for model in stack.models if isinstance(model, stt.STT))
+
+    def stt_is(model: stt.STT, *, available: bool) -> None:  # as the adapter itself says it
+        event = stt.AvailabilityChangedEvent(stt=model, available=available)
+        stack.stt.emit("stt_availability_changed", event)  # type: ignore[union-attr]
+
+    stt_is(first, available=False)
+    stt_is(second, available=False)
+    stt_is(second, available=True)
+    stt_is(first, available=True)
+    told = [(str(switch.from_), str(switch.to), switch.why) for switch in switches]
+    assert told == [
+        ("acme/m", "local/m", "it gave no answer in time"),
+        ("local/m", "acme/m", "it works again"),
+    ]
+    await stack.aclose()
+
+
+async def test_a_voice_that_fails_is_replaced_by_the_next() -> None:
+    class Hoarse(ToneTTS):
+        def synthesize(self, text: str, *, conn_options: Any = None) -> Any:
+            raise APIConnectionError("no voice today")
+
+    switches: list[Switch] = []
+    stack = await World(acme_tts=Hoarse).build("local+local+tts=acme,local", on_switch=switches.append)
+    assert isinstance(stack.tts, tts.TTS)
+    async with stack.tts.synthesize("hello") as spoken:
+        assert [event async for event in spoken]
+    assert [(switch.role, str(switch.to)) for switch in switches] == [(Role.TTS, "local/m")]
+    await stack.aclose()
+
+
+async def test_noise_cancellation() -> None:
+    options = rtc.NoiseCancellationOptions(module_id="quiet", options={})
+    stack = await World(noise_cancellation=lambda: options).build("local+local+local+noise_cancellation=acme")
+    assert stack.noise_cancellation is options
     await stack.aclose()
 
 

@@ -103,6 +103,22 @@ def test_a_broken_plugin_is_reported_and_hurts_nobody(install: Install, code: st
     assert plugins.registry.factory(Role.STT, "deepgram") is not None
 
 
+def test_a_distribution_that_cannot_be_read_is_reported_and_hurts_no_other(install: Install, tmp_path: Path) -> None:
+    install("garbled", GOOD)
+    (tmp_path / "garbled-1.2.dist-info" / "entry_points.txt").write_text("[story]\nno equals sign\n= x = y\n")
+    install("story-acme", GOOD, name="acme", target="plugin_story_acme [some-extra]")
+    assert load("acme")[0].contributes
+    garbled = [plugin for plugin in load_plugins(Settings()).all if plugin.distribution == "garbled"]
+    assert garbled and all(plugin.faults for plugin in garbled)
+
+
+def test_faults_hold_no_secrets(install: Install) -> None:
+    install("leaky", "import os\nraise RuntimeError('sk-secret-key')")
+    leaky, _ = load("leaky", env={"LEAKY_API_KEY": "sk-secret-key"})
+    assert leaky.faults[0].message == "can't be imported: RuntimeError: ***"
+    assert "Traceback" in leaky.faults[0].traceback and "sk-secret" not in leaky.faults[0].traceback
+
+
 def test_a_missing_object_and_a_hostile_one_are_only_faults(install: Install) -> None:
     install("gone", GOOD, target="plugin_gone:there.is.none")
     install("hostile", GOOD.replace("return", "return Hostile() #").replace("@hook", HOSTILE + "@hook"))
