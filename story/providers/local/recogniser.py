@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
 _LEAD = 0.2
 _QUOTE = re.compile(r"\"|(?<![A-Za-z])'|'(?![A-Za-z])")
+_GOODBYE = re.compile(r"\b([Gg])ood[- ]bye?\b")
 
 
 def tidy(text: str) -> str:
-    """What was said, without the quotation marks that Moonshine sometimes puts around speech."""
-    return " ".join(_QUOTE.sub("", text).split())
+    """What was said, without the quotation marks that Moonshine sometimes puts around speech, and with its "good-by",
+    "good by" and "good-bye" as the one word by which a call ends."""
+    return " ".join(_GOODBYE.sub(r"\1oodbye", _QUOTE.sub("", text)).split())
 
 
 class Recogniser:

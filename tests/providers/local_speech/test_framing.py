@@ -33,7 +33,8 @@ def test_no_words_are_no_sound() -> None:
         ("\"'Oh, I love it. What did the little boat do next?'\"", "Oh, I love it. What did the little boat do next?"),
         ("\"'Wait, wait,' please stop. \"'It's John's cat'", "Wait, wait, please stop. It's John's cat"),
         ("  Sure,   I'm John. ", "Sure, I'm John."),
+        ("Good-by, I am done good by. A good book, by Ann.", "Goodbye, I am done goodbye. A good book, by Ann."),
     ],
 )
-def test_quotes_that_moonshine_invents_are_dropped(heard: str, expected: str) -> None:
+def test_what_moonshine_writes_oddly_is_put_right(heard: str, expected: str) -> None:
     assert tidy(heard) == expected
