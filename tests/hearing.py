@@ -15,9 +15,8 @@ from story.providers.local import store
 CALLER, AGENT = 0, 1
 WHISPER_RATE = 16000
 
-NUMBERS = {
-    str(number): word for number, word in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"])
-}
+NUMBER_WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+NUMBERS = {str(number): word for number, word in enumerate(NUMBER_WORDS)}
 
 
 def words(text: str) -> list[str]:
