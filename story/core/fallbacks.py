@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from livekit.agents.stt.fallback_adapter import AvailabilityChangedEvent as STTAvailability
     from livekit.agents.tts.fallback_adapter import AvailabilityChangedEvent as TTSAvailability
 
+LLM_ATTEMPT_SECONDS = 10.0
+"""How long a language model may take to answer before the next is asked. livekit's own 5 s are too few for an on-device
+model on two busy cores, and that is what people fall back to."""
+
 
 @dataclass(frozen=True)
 class Switch:
@@ -58,7 +62,9 @@ def adapter_for(
             hearing.on("stt_availability_changed", watch.stt)
             return hearing
         case Role.LLM:
-            thinking = lk_llm.FallbackAdapter([model for model in models if isinstance(model, lk_llm.LLM)])
+            thinking = lk_llm.FallbackAdapter(
+                [model for model in models if isinstance(model, lk_llm.LLM)], attempt_timeout=LLM_ATTEMPT_SECONDS
+            )
             thinking.on("llm_availability_changed", watch.llm)
             return thinking
         case Role.TTS:

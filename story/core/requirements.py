@@ -64,30 +64,37 @@ def require(
 
 
 def stack_without_choice(
-    defaults: Iterable[str], registry: Registry, settings: Settings, *, default_stack: str | None = None
+    defaults: Iterable[str],
+    registry: Registry,
+    settings: Settings,
+    *,
+    default_stack: str | None = None,
+    roles: Collection[Role] | None = None,
 ) -> tuple[str | None, str]:
     """Which stack to use where the user chose none, and one line that says which and why.
 
-    defaults: the stacks that the chain's personas name. The answer is None for "the chain's own, as all keys are
+    defaults: the stacks that the chain's personas name. roles: those that will be built, whose keys count. The answer is None for "the chain's own, as all keys are
     there", else the name of the stack that takes the place of them all.
     """
     stacks = [resolve(spec, registry, default_stack=default_stack) for spec in dict.fromkeys(defaults)]
-    missing = _keys(stacks, registry, settings)
+    missing = _keys(stacks, registry, settings, roles)
     if not missing:
         return None, "using the chain's own stacks"
     why = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set"
     for name in WITHOUT_CHOICE:
         try:
-            if not _keys([resolve(name, registry)], registry, settings):
+            if not _keys([resolve(name, registry)], registry, settings, roles):
                 return name, f"using the stack {name}: {why}, but all its keys are"
         except StackError:  # its provider's plugin is blocked or broken
             continue
     return "local", f"using the stack local, which needs no keys: {why}"
 
 
-def _keys(stacks: Iterable[ResolvedStack], registry: Registry, settings: Settings) -> list[str]:
-    names = (name for stack in stacks for ref in stack.refs for name in missing_keys(ref, registry, settings))
-    return list(dict.fromkeys(names))
+def _keys(
+    stacks: Iterable[ResolvedStack], registry: Registry, settings: Settings, roles: Collection[Role] | None
+) -> list[str]:
+    refs = (ref for stack in stacks for ref in stack.refs if roles is None or ref.role in roles)
+    return list(dict.fromkeys(name for ref in refs for name in missing_keys(ref, registry, settings)))
 
 
 def _problems(ref: ResolvedRef, registry: Registry, settings: Settings) -> Iterable[Problem]:

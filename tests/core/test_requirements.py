@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from story import Role
 from story.core.errors import MissingKeyError, MissingPackageError, StackError
 from story.core.registry import ModelOptions
 from story.core.requirements import check, missing_package, require, stack_without_choice
@@ -83,6 +84,11 @@ def test_only_the_wanted_roles_are_checked() -> None:
 def test_the_stack_without_a_choice(keys: list[str], chosen: str | None, why: str) -> None:
     settings = Settings(env=dict.fromkeys(keys, "secret"))
     assert stack_without_choice([DEFAULT, DEFAULT], world(), settings) == (chosen, why)
+
+
+def test_only_keys_of_roles_that_will_be_built_count() -> None:
+    settings = Settings(env={"OPENAI_API_KEY": "secret"})
+    assert stack_without_choice([DEFAULT], world(), settings, roles={Role.LLM})[0] is None
 
 
 def test_without_the_openai_pipeline_its_realtime_model_is_taken() -> None:
