@@ -73,8 +73,9 @@ def stack_without_choice(
 ) -> tuple[str | None, str]:
     """Which stack to use where the user chose none, and one line that says which and why.
 
-    defaults: the stacks that the chain's personas name. roles: those that will be built, whose keys count. The answer is None for "the chain's own, as all keys are
-    there", else the name of the stack that takes the place of them all.
+    defaults: the stacks that the chain's personas name. roles: those that will be built, whose keys count.
+    The answer is None for "the chain's own, as all keys are there", else the name of the stack that takes the place
+    of them all.
     """
     stacks = [resolve(spec, registry, default_stack=default_stack) for spec in dict.fromkeys(defaults)]
     missing = _keys(stacks, registry, settings, roles)
