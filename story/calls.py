@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from story.core.personas import Chain
     from story.core.transport import Transport
     from story.transports.screen import Screen
+    from story.workspace import Workspace
+
+FAILED = ("error", "lost")
+"""Reasons of a call's end that the user did not have in mind."""
 
 ChainName = Annotated[str, typer.Option("--chain", metavar="NAME|FILE", help="The chain of personas.")]
 IntroStack = Annotated[str | None, typer.Option("--intro-stack", metavar="SPEC", help="The stack of persona intro.")]
@@ -40,6 +44,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def talk(
+    ctx: typer.Context,
     *,
     say: Annotated[
         list[str] | None, typer.Option("--say", metavar="TEXT", help="Say this, not what is typed. Repeatable.")
@@ -78,12 +83,13 @@ def talk(
             screen.notice(told_end(event))
 
     stacks = _stacks(stack, intro=intro_stack, story=story_stack)
-    request = Request(chain, stacks, env_file, max_duration, record, as_json, yes)
+    request = Request(ctx.obj, chain, stacks, env_file, max_duration, record, as_json, yes)
     ended = request.hold(carrier, lambda _: tell_end, audio=voice)
-    raise typer.Exit(1 if ended.reason in ("error", "lost") else 0)
+    raise typer.Exit(1 if ended.reason in FAILED else 0)
 
 
 def call(
+    ctx: typer.Context,
     turns: Annotated[list[Path], typer.Argument(metavar="TURN.wav...", help="What the caller says, a file a turn.")],
     *,
     out: Annotated[
@@ -117,7 +123,7 @@ def call(
 
         return Transcript(chain)
 
-    request = Request(chain, stacks, env_file, max_duration, record, as_json, yes)
+    request = Request(ctx.obj, chain, stacks, env_file, max_duration, record, as_json, yes)
     ended = request.hold(carrier, transcript, audio=True)
     raise typer.Exit(0 if ended.reason == "finished" else 1)
 
@@ -158,6 +164,7 @@ def _barge_ins(given: list[str] | None) -> dict[int, float]:
 class Request:
     """The options that every call has."""
 
+    workspace: Workspace
     chain: str
     stacks: Mapping[str, str]
     env_file: Path | None
@@ -178,12 +185,12 @@ class Request:
         from story.core.launch import hold_call
         from story.core.live import prepare
         from story.core.plan import plan_call
-        from story.core.plugins import load_plugins
-        from story.core.settings import load_settings
+        from story.logs import logged
         from story.progress import TerminalProgress
+        from story.workspace import usable
 
-        settings = load_settings(env_file=self.env_file)
-        plugins = load_plugins(settings)
+        space = usable(self.workspace, self.env_file)
+        settings, plugins = space.settings, space.plugins
         plan = plan_call(plugins.registry, settings, chain=self.chain, stacks=self.stacks, audio=audio)
         transport = carrier()  # before anything is fetched: what it can't read or write is told at once
         for line in (*([plan.why] if plan.why else []), *plan.warnings):
@@ -200,8 +207,11 @@ class Request:
             max_duration=self.max_duration or settings.call.max_duration,
             records=self.records or settings.call.records,
         )
-        with settings.exported():
-            return asyncio.run(call)
+        with settings.exported(), logged(settings) as log:
+            ended = asyncio.run(call)
+        if ended.reason in FAILED and log:
+            typer.echo(f"what went wrong is in {log}", err=True)
+        return ended
 
 
 def _print_json(event: Event) -> None:

@@ -172,12 +172,9 @@ def version() -> None:
 
 
 def _workspace(ctx: typer.Context, env_file: Path | None = None) -> Workspace:
-    from story.workspace import open_workspace
+    from story.workspace import usable
 
-    space: Workspace = ctx.obj if env_file is None else open_workspace(env_file)
-    if space.fault is not None:
-        raise space.fault
-    return space
+    return usable(ctx.obj, env_file)
 
 
 def _print_json(found: object) -> None:

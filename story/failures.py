@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,11 +41,11 @@ def _settings(workspace: Workspace | None) -> Settings:
 
 
 def _keep(text: str) -> Path | None:
-    """Write `text` to the platform's log folder, else to the temporary one; None where neither can be written."""
-    from platformdirs import user_log_path
+    """Write `text` to the platform's log folder, else to the temporary one; None where none can be written."""
+    from story.logs import log_folders
 
     name = f"bug-{datetime.now(UTC).strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.log"
-    for folder in (user_log_path("story", appauthor=False), Path(tempfile.gettempdir())):
+    for folder in log_folders():
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")

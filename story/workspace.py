@@ -35,3 +35,11 @@ def open_workspace(env_file: Path | None = None) -> Workspace:
     except StoryError as error:
         settings, fault = Settings(), error
     return Workspace(settings, load_plugins(settings), fault)
+
+
+def usable(workspace: Workspace, env_file: Path | None = None) -> Workspace:
+    """The workspace, or another with `env_file` in place of `.env`. Raises its fault, if it has one."""
+    chosen = workspace if env_file is None else open_workspace(env_file)
+    if chosen.fault is not None:
+        raise chosen.fault
+    return chosen

@@ -86,14 +86,15 @@ def plan_call(
             known = list(loaded.personas)
             hint = did_you_mean(persona, known, otherwise=f"; it has {', '.join(known)}")
             raise ConfigError(f"the chain {name} has no persona {persona!r}{hint}")
-    specs, why = _specs(loaded, asked, registry, settings)
+    roles = frozenset(Role) if audio else TEXT_ROLES
+    specs, why = _specs(loaded, asked, registry, settings, roles)
     resolved = {key: resolve(spec, registry, default_stack=loaded.default_stack) for key, spec in specs.items()}
     plan = Plan(
         name=name,
         chain=loaded,
         stacks=resolved,
         fallbacks=_fallbacks(loaded, resolved, registry),
-        roles=frozenset(Role) if audio else TEXT_ROLES,
+        roles=roles,
         why=why,
     )
     for stack in plan.every_stack:
@@ -102,7 +103,7 @@ def plan_call(
 
 
 def _specs(
-    chain: Chain, asked: Mapping[str, str], registry: Registry, settings: Settings
+    chain: Chain, asked: Mapping[str, str], registry: Registry, settings: Settings, roles: frozenset[Role]
 ) -> tuple[dict[str, str], str | None]:
     """The spec of each persona: the user's, else the chain's, else one that can run here, and why that one."""
     own = {key: persona.stack or chain.default_stack or LAST_RESORT for key, persona in chain.personas.items()}
@@ -110,7 +111,7 @@ def _specs(
     if not free:
         return {key: asked[key] for key in own}, None
     instead, why = stack_without_choice(
-        [own[key] for key in free], registry, settings, default_stack=chain.default_stack
+        [own[key] for key in free], registry, settings, default_stack=chain.default_stack, roles=roles
     )
     return {key: asked[key] if key in asked else instead or own[key] for key in own}, why
 
