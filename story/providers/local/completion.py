@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from types import TracebackType
 from typing import Protocol
@@ -52,6 +53,7 @@ class Request:
     temperature: float = 0.0
     grammar: str | None = None
     seed: int | None = None
+    likeliest: int = 0
 
     def body(self) -> dict[str, object]:
         sampling: dict[str, object] = {"temperature": self.temperature, "top_p": 0.9, "min_p": 0.05, "top_k": 40}
@@ -61,6 +63,8 @@ class Request:
             sampling["seed"] = self.seed
         if self.grammar is not None:
             sampling["grammar"] = self.grammar
+        if self.likeliest:
+            sampling["n_probs"] = self.likeliest
         return sampling | {
             "prompt": self.prompt,
             "id_slot": self.slot,
@@ -85,9 +89,13 @@ class Counts:
 
 @dataclass
 class Completion:
-    """The text of a running completion, piece by piece; `counts` is complete once it has ended."""
+    """The text of a running completion, piece by piece; `counts` is complete once it has ended.
+
+    first: the likeliest first tokens and their probabilities, where the request wanted them.
+    """
 
     pieces: AsyncGenerator[str, None]
+    first: dict[str, float] = field(default_factory=dict)
     counts: Counts = field(default=Counts())
 
     def __aiter__(self) -> AsyncIterator[str]:
@@ -178,6 +186,13 @@ class Engine:
         completion = self.complete(request)
         return "".join([piece async for piece in completion]), completion.counts
 
+    async def first(self, request: Request) -> tuple[dict[str, float], Counts]:
+        """The likeliest first tokens of a completion and their probabilities, before any grammar."""
+        completion = self.complete(replace(request, max_tokens=1, likeliest=20))
+        async for _ in completion:
+            pass
+        return completion.first, completion.counts
+
     async def _stream(self, request: Request, completion: Completion) -> AsyncGenerator[str, None]:
         endpoint, session = await self._opened()
         try:
@@ -186,6 +201,8 @@ class Engine:
                     raise EngineError(_reason(await response.text()), response.status)
                 async with aclosing(_events(response.content)) as events:
                     async for event in events:
+                        if not completion.first:
+                            completion.first = _likeliest(event)
                         if piece := event.get("content"):
                             yield str(piece)
                         if event.get("stop"):
@@ -227,6 +244,14 @@ async def _events(stream: aiohttp.StreamReader) -> AsyncGenerator[dict[str, obje
                 if "error" in event:
                     raise EngineError(_reason(value))
                 yield event
+
+
+def _likeliest(event: Mapping[str, object]) -> dict[str, float]:
+    try:
+        tokens = event["completion_probabilities"][0]["top_logprobs"]  # type: ignore[index]
+        return {str(token["token"]): math.exp(float(token["logprob"])) for token in tokens}
+    except (KeyError, IndexError, TypeError, ValueError):
+        return {}
 
 
 def _counts(event: Mapping[str, object]) -> Counts:

@@ -153,19 +153,23 @@ def normal(text: str) -> str:
     return " ".join(word.text.lower().replace("’", "'") for word in words(text))
 
 
+def occurs(value: str, said: str) -> bool:
+    """Whether `value` is a stretch of `said`; case and punctuation don't count."""
+    wanted = normal(value)
+    return bool(wanted) and f" {wanted} " in f" {normal(said)} "
+
+
 def is_said(value: str, said: str) -> bool:
     """Whether `value` is a stretch of `said`, and more than pronouns and fillers."""
     wanted = normal(value).split()
-    if not wanted or len(wanted) > LONGEST or all(word in _EMPTY_WORDS for word in wanted):
-        return False
-    return f" {' '.join(wanted)} " in f" {normal(said)} "
+    return len(wanted) <= LONGEST and any(word not in _EMPTY_WORDS for word in wanted) and occurs(value, said)
 
 
 def span_rules(said: str, prefix: str) -> str:
     """GBNF rules for "any stretch of `said`, word for word", named `prefix`; "" if it holds no word.
 
-    A stretch may begin at any word that means something and ends within its sentence. A word in lower case may be
-    written with a capital, as recognisers and typists leave them out.
+    A stretch may begin at any word that means something and ends within its sentence. A word may gain or
+    lose its capital, as typists leave them out and a sentence begins with one.
     """
     said_words = words(said)
     rules: list[str] = []
@@ -181,18 +185,6 @@ def span_rules(said: str, prefix: str) -> str:
 
 
 def _either_case(word: str) -> str:
-    if word.islower():
-        return f"({json.dumps(word, ensure_ascii=False)} | {json.dumps(word.capitalize(), ensure_ascii=False)})"
-    return json.dumps(word, ensure_ascii=False)
-
-
-_WISH = re.compile(
-    r"\b(?:instead|but (?:first|wait|before)|can you|could you|could we|can we|could there|can there|can the|"
-    r"could the|make (?:it|him|her|them)|i(?:'d| would) (?:like|rather|love) (?:it|him|her|them|an?|the|more|another))\b"
-)
-
-
-def goes_on(said: str, quote: str) -> bool:
-    """Whether the caller, besides `quote`, asks a question or for something else: then `quote` ends nothing."""
-    rest = said.replace(quote, " ", 1) if quote in said else said
-    return "?" in rest or bool(_WISH.search(normal(rest)))
+    other = word.capitalize() if word.islower() else word.lower() if word.istitle() else word
+    forms = dict.fromkeys((word, other))
+    return f"({' | '.join(json.dumps(form, ensure_ascii=False) for form in forms)})"

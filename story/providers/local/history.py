@@ -36,6 +36,11 @@ class History:
         """The caller's last turn, if it is the one to be answered."""
         return "" if self.answered or not self.turns else self.turns[-1].text
 
+    @property
+    def caller(self) -> str:
+        """All that the caller has said."""
+        return " ".join(turn.text for turn in self.turns if turn.speaker == "caller")
+
 
 def history(context: llm.ChatContext) -> History:
     """Read `context`."""

@@ -1,9 +1,14 @@
-"""The constrained pass that fills a tool's arguments with a caller's own words."""
+"""The constrained pass that fills a tool's arguments with a caller's own words.
+
+The notes name the words before the argument they belong to: asked the other way round ("name=..."), this model finds
+something for every argument there is.
+"""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from story.providers.local import grounding
 from story.providers.local.prompt import clean
@@ -11,102 +16,81 @@ from story.providers.local.wanted import Argument, Wanted
 
 Value = str | int | float | bool | list[str]
 
-_SYSTEM = (
-    "You take notes during phone calls. From the caller's line you copy the wanted facts, word for word, as "
-    "key=value. Only what the caller says in that line counts. Write - if the line states none of the wanted facts."
+NONE = "none"
+
+_RULES = (
+    "Notes of phone calls. For every line of the caller, note the wanted facts that the caller states in that line, "
+    "each in the caller's own words with the name of the fact in brackets. Note none if the line states none of "
+    "them, is a question, or talks of something else."
 )
-# From other trades than a persona's, and no word of them can be copied: the grammar allows the caller's words alone.
-_SHOTS = (
+# Of other trades than a persona's, and no word of them can be copied: the grammar allows the caller's words alone.
+_EXAMPLES = (
     (
         "drink (what to drink), cup (size of the cup)",
         (
-            ("", "Uh, a small latte would be great.", "drink=latte; cup=small"),
-            ("", "Good morning! Are you open today?", "-"),
-            ("cup", "The biggest one you have, please.", "cup=biggest one"),
-            ("", "Do you also have tea?", "-"),
+            ("drink and cup", "Uh, a small latte would be great.", "latte (drink), small (cup)"),
+            ("cup", "Good morning! Are you open today?", NONE),
+            ("cup", "The biggest one you have.", "biggest one (cup)"),
+            ("drink", "Do you also have tea?", NONE),
         ),
     ),
     (
         "pet (name of the pet), breed (breed of the pet), vet (the vet's name)",
         (
-            ("", "It's about my dog. He's a poodle and he's called Biscuit.", "pet=Biscuit; breed=poodle"),
-            ("vet", "Why do you want to know that?", "-"),
-            ("vet", "Weber.", "vet=Weber"),
-            ("", "No, sorry, her name is Lady Grey.", "pet=Lady Grey"),
+            ("pet, breed and vet", "It's about my dog, a poodle called Biscuit.", "poodle (breed), Biscuit (pet)"),
+            ("vet", "Why do you want to know that?", NONE),
+            ("vet", "Weber.", "Weber (vet)"),
+            ("vet", "I'm so worried about her.", NONE),
+            ("vet", "No, sorry, her name is Lady Grey.", "Lady Grey (pet)"),
         ),
     ),
 )
-_NUMBERS = dict(
-    zip(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-            "twenty",
-        ],
-        range(21),
-        strict=True,
-    )
-) | {"a": 1, "an": 1, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
-_YES = frozenset(
-    [
-        "yes",
-        "yeah",
-        "yep",
-        "yup",
-        "sure",
-        "please",
-        "right",
-        "correct",
-        "true",
-        "definitely",
-        "absolutely",
-        "okay",
-        "ok",
-        "course",
-    ]
+# What tells nobody anything, whatever is wanted: shown with the tool's own facts, which have no other example.
+_IDLE = ("Hello?", "Can you hear me?", "How are you doing today?", "Why do you ask?", "I'm fine, thank you.")
+
+_UNITS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
 )
-_NO = frozenset(
-    ["no", "nope", "nah", "not", "never", "don't", "doesn't", "isn't", "won't", "without", "false", "negative"]
-)
+_NUMBERS = {word: number for number, word in enumerate(_UNITS.split())} | {"a": 1, "an": 1}
+_NUMBERS |= {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
+_YES = frozenset(["yes", "yeah", "yep", "yup", "sure", "please", "right", "correct", "true", "definitely", "okay"])
+_NO = frozenset(["no", "nope", "nah", "not", "never", "don't", "doesn't", "isn't", "won't", "without", "wrong"])
 
 
 def head(tool: Wanted) -> str:
     """The part of the pass's prompt that does not depend on the caller."""
-    parts = [f"<|im_start|>system\n{_SYSTEM}<|im_end|>"]
-    for facts, lines in _SHOTS:
-        for asked, said, notes in lines:
-            parts.append(f"\n<|im_start|>user\nWanted: {facts}\n{line(asked, said)}{notes}<|im_end|>")
-    facts = ", ".join(_fact(argument) for argument in tool.arguments)
-    parts.append(f"\n<|im_start|>user\nWanted: {facts}\n")
+    parts = [_RULES, "\n"]
+    for facts, lines in _EXAMPLES:
+        parts.append(f"\nWanted: {facts}\n")
+        parts += (f"{_line(asked, said)} {notes}\n" for asked, said, notes in lines)
+    parts.append(f"\nWanted: {clean(', '.join(_fact(argument) for argument in tool.arguments))}\n")
+    parts += (f"{_line(_listed(tool.arguments), said)} {NONE}\n" for said in _IDLE)
     return "".join(parts)
 
 
-def line(asked: str, said: str) -> str:
-    """The caller's line, and what they had been asked for."""
-    about = f"({asked}) " if asked else ""
-    return f"{about}Caller: {said}<|im_end|>\n<|im_start|>assistant\n"
+def tail(tool: Wanted, asked: Sequence[Argument], said: str) -> str:
+    """The caller's line, after having been asked for `asked`; what comes next are the notes on it."""
+    return _line(_listed(asked or tool.arguments), flat(said))
 
 
-def tail(asked: str, said: str) -> str:
-    return line(asked, clean(said).strip())
+def beginning(tool: Wanted, asked: Sequence[Argument], said: str) -> str:
+    """How `tail` begins whatever the caller goes on to say after `said`."""
+    return f"Asked: {_listed(asked or tool.arguments)}\nCaller: {flat(said)}".rstrip(" .?!,")
+
+
+def flat(said: str) -> str:
+    """`said` on one line."""
+    return " ".join(clean(said).split())
+
+
+def _line(asked: str, said: str) -> str:
+    return f"Asked: {asked}\nCaller: {said}\nNotes:"
+
+
+def _listed(arguments: Iterable[Argument]) -> str:
+    *rest, last = (argument.label for argument in arguments)
+    return f"{', '.join(rest)} and {last}" if rest else last
 
 
 def _fact(argument: Argument) -> str:
@@ -114,53 +98,58 @@ def _fact(argument: Argument) -> str:
     if argument.choices:
         about += f"{': ' if about else ''}{' or '.join(argument.choices)}"
     elif argument.kind == "boolean":
-        about += f"{': ' if about else ''}true or false"
+        about += f"{': ' if about else ''}yes or no"
     return f"{argument.name} ({about})" if about else argument.name
 
 
 def grammar(tool: Wanted, said: str) -> str:
-    """GBNF for the notes: pairs of an argument's name and a stretch of what was said, or "-"."""
+    """GBNF for the notes: stretches of what was said, each with the argument it is; or "none"."""
     spans = grounding.span_rules(said, "w")
-    pairs = []
-    rules = []
-    for index, argument in enumerate(tool.arguments):
-        if argument.choices:
-            value = "(" + " | ".join(_literal(choice) for choice in argument.choices) + ")"
-        elif argument.kind == "boolean":
-            value = '("true" | "false")'
-        elif spans:
-            value = "w"
-        else:
-            continue
-        rules.append(f"p{index} ::= {_literal(argument.name + '=')} {value}")
-        pairs.append(f"p{index}")
-    if not pairs:
+    if not spans:
         return ""
-    # Each argument once, in the order of the tool: without that the model goes on noting.
-    ways = [" ".join([pair, *(f'("; " {later})?' for later in pairs[at + 1 :])]) for at, pair in enumerate(pairs)]
-    return "\n".join([f'root ::= "-" | {" | ".join(ways)}', *rules, spans])
+    items: list[str] = []
+    free: list[str] = []
+    for argument in tool.arguments:
+        name = json.dumps(f" ({argument.name})")
+        if argument.choices:
+            items.append(f"({' | '.join(map(json.dumps, argument.choices))}) {name}")
+        elif argument.kind == "boolean":
+            items.append(f'("yes" | "no") {name}')
+        else:
+            free.append(name)
+    if free:
+        items.append(f"w ({' | '.join(free)})")
+    more = ""
+    for _ in tool.arguments[1:]:
+        more = f'(", " item {more})?'
+    # The notes' own line end, as in the examples: the end of the text is unlikely here, and the model would note on.
+    return f'root ::= (" {NONE}" | " " item {more}) "\\n"\nitem ::= {" | ".join(items)}\n{spans}'
 
 
 def read(tool: Wanted, notes: str, said: str) -> dict[str, Value]:
-    """The grounded values in `notes`, which were taken from `said`."""
+    """The values in `notes` that are grounded in `said`; the same words can't be two of them."""
     values: dict[str, Value] = {}
-    for pair in notes.strip().split("; "):
-        name, _, text = pair.partition("=")
-        argument = next((argument for argument in tool.arguments if argument.name == name.strip()), None)
-        if argument is None:
+    taken: set[str] = set()
+    for match in re.finditer(r"(.+?) \((\w+)\)(?:, |$)", notes.strip()):
+        text, name = match.groups()
+        argument = next((argument for argument in tool.arguments if argument.name == name), None)
+        if argument is None or name in values:
             continue
-        value = _value(argument, text.strip(), said)
-        if value is not None:
-            values[argument.name] = value
+        value = _value(argument, text, said)
+        heard = set(grounding.normal(text).split())
+        if value is None or (isinstance(value, str) and heard & taken and len(tool.arguments) > 1):
+            continue
+        values[name] = value
+        taken |= heard
     return values
 
 
 def _value(argument: Argument, text: str, said: str) -> Value | None:
     if argument.choices:
-        return text if _choice_is_said(text, said) else None
+        return text if grounding.occurs(text.replace("_", " "), said) else None
     if argument.kind == "boolean":
         heard = set(grounding.normal(said).split())
-        return text == "true" if heard & (_YES if text == "true" else _NO) else None
+        return text == "yes" if heard & (_YES if text == "yes" else _NO) else None
     if argument.kind in ("integer", "number"):
         number = _number(text)
         return int(number) if number is not None and argument.kind == "integer" else number
@@ -171,11 +160,6 @@ def _value(argument: Argument, text: str, said: str) -> Value | None:
     return text
 
 
-def _choice_is_said(choice: str, said: str) -> bool:
-    heard = f" {grounding.normal(said)} "
-    return f" {grounding.normal(choice.replace('_', ' '))} " in heard
-
-
 def _number(text: str) -> float | None:
     digits = re.search(r"\d+(?:[.,]\d+)?", text)
     if digits:
@@ -184,10 +168,6 @@ def _number(text: str) -> float | None:
     return float(sum(values)) if values else None
 
 
-def _literal(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
 def missing(tool: Wanted, known: Mapping[str, Value]) -> tuple[Argument, ...]:
+    """The arguments that must still be learnt."""
     return tuple(argument for argument in tool.required if argument.name not in known)

@@ -61,6 +61,11 @@ def wanted(tool: llm.Tool) -> Wanted | None:
         schema = build_legacy_openai_schema(tool, internally_tagged=True)
     else:
         return None
+    return from_schema(schema)
+
+
+def from_schema(schema: Mapping[str, object]) -> Wanted:
+    """What a tool with this function schema (name, description, parameters) wants."""
     parameters = _table(schema.get("parameters"))
     definitions = _table(parameters.get("$defs"))
     required = parameters.get("required")
