@@ -38,12 +38,10 @@ class Transcript:
             case events.UserTurn():
                 self._line("[bold green]You[/] >", event.text)
             case events.AgentTurn():
-                name = self._chain.personas[event.persona].name if event.persona else "Agent"
-                speaker = f"{name} ({event.persona})" if event.persona else name
                 latency = event.metrics.get("response_latency")
                 after = f" [dim]({latency:.2f} s)[/]" if latency else ""
                 self._line(
-                    f"[bold cyan]{escape(speaker)}[/] >",
+                    f"[bold cyan]{escape(self._speaker(event.persona))}[/] >",
                     event.text,
                     (" [dim]--[/]" if event.interrupted else "") + after,
                 )
