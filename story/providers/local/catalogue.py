@@ -5,12 +5,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from typing import Required, TypedDict
 
 from story.core.errors import WeightsError
+from story.core.nearest import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,8 @@ class Catalogue:
         try:
             return self.models[name]
         except KeyError:
-            near = get_close_matches(name, self.models, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(self.models)}"
-            raise WeightsError(f"unknown on-device model '{name}' ({hint})") from None
+            hint = did_you_mean(name, self.models, otherwise=f"; there are {', '.join(self.models)}")
+            raise WeightsError(f"unknown on-device model {name!r}{hint}") from None
 
 
 class _Part(TypedDict):
