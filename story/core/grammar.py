@@ -8,7 +8,7 @@
 Spaces around any of these mean nothing. The last `:` starts the variant, then the first `/` ends the provider. Any of
 a ref's pieces may stand in double quotes, where `+ , = :` and spaces are ordinary characters and a backslash keeps the
 next one from being special: `"openrouter/meta-llama/x:free":voice`. Only `/` still divides: no provider has one.
-Nothing here knows which providers exist; that is `stacks.resolve`.
+Nothing here knows which providers exist; that is `resolve.resolve`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ SPEAK = """
 import asyncio
 from story.core.plugins import load_plugins
 from story.core.settings import Settings
-from story.core.stacks import build, resolve
+from story.core.live import build
+from story.core.resolve import resolve
 from story import Role
 
 async def speak():
