@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from story.core.registry import DEFAULT_CHAIN
+
 if TYPE_CHECKING:
     from story.core.call import Observer
     from story.core.events import CallEnded, Event
@@ -50,7 +52,7 @@ def talk(
         list[str] | None, typer.Option("--say", metavar="TEXT", help="Say this, not what is typed. Repeatable.")
     ] = None,
     voice: Annotated[bool, typer.Option("--voice", help="Speak: microphone and loudspeaker.")] = False,
-    chain: ChainName = "storyteller",
+    chain: ChainName = DEFAULT_CHAIN,
     intro_stack: IntroStack = None,
     story_stack: StoryStack = None,
     stack: Stacks = None,
@@ -99,7 +101,7 @@ def call(
         list[str] | None,
         typer.Option("--barge-in", metavar="TURN:SECONDS", help="Break into the agent's speech. Repeatable."),
     ] = None,
-    chain: ChainName = "storyteller",
+    chain: ChainName = DEFAULT_CHAIN,
     intro_stack: IntroStack = None,
     story_stack: StoryStack = None,
     stack: Stacks = None,

@@ -16,6 +16,7 @@ import typer
 
 from story import calls
 from story.core.errors import StoryError
+from story.core.registry import DEFAULT_CHAIN
 from story.plain import PlainCommand, PlainGroup
 from story.version import __version__
 
@@ -95,7 +96,7 @@ def show_stack(
     ctx: typer.Context,
     spec: Annotated[str, typer.Argument(metavar="SPEC", help="As in deepgram+gpt4o-mini, or a named stack.")],
     *,
-    chain: ChainName = "storyteller",
+    chain: ChainName = DEFAULT_CHAIN,
     as_json: AsJson = False,
     env_file: EnvFile = None,
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from story.core.errors import ConfigError, StackError
 from story.core.nearest import did_you_mean
-from story.core.registry import ModelFactory, Registry, Role
+from story.core.registry import DEFAULT_CHAIN, ModelFactory, Registry, Role
 from story.core.requirements import check, missing_package
 from story.core.resolve import resolve
 from story.core.resolved import ResolvedChoice, ResolvedRef, ResolvedStack
@@ -18,8 +18,6 @@ from story.core.toml import read_toml
 
 if TYPE_CHECKING:
     from story.core.plugins import Plugin
-
-DEFAULT_CHAIN = "storyteller"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from story.core.errors import StoryError
-from story.core.registry import BUILTIN_STACKS, ModelFactory, ModelOptions
+from story.core.registry import BUILTIN_STACKS, DEFAULT_CHAIN, ModelFactory, ModelOptions
 from story.core.requirements import WITHOUT_CHOICE, missing_package
 from story.describe import StackInfo, default_stack, describe_stack
 
@@ -78,7 +78,7 @@ def _checks(workspace: Workspace) -> Iterator[Check]:
 def _stacks(workspace: Workspace, chain: str | None) -> Iterator[StackInfo]:
     registry = workspace.registry
     names = dict.fromkeys([*BUILT_IN, *registry.stacks])
-    for name, spec in [*([("storyteller", chain)] if chain else []), *((name, name) for name in names)]:
+    for name, spec in [*([(DEFAULT_CHAIN, chain)] if chain else []), *((name, name) for name in names)]:
         try:
             found = describe_stack(spec, registry, workspace.settings, default_stack=chain)
         except StoryError as error:

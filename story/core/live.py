@@ -95,7 +95,7 @@ def prepare(
     Raises:
         StoryError: it can't be had.
     """
-    for ref in _wanted(stack, roles):
+    for ref in stack.refs_for(roles):
         factory = registry.factory(ref.role, ref.provider)
         if factory is not None and factory.prepare is not None:
             try:
@@ -244,7 +244,3 @@ def _close_later(closing: AsyncExitStack, model: object) -> None:
             log.warning("%s did not close: %s", type(model).__name__, type(error).__name__)
 
     closing.push_async_callback(close_quietly)
-
-
-def _wanted(stack: ResolvedStack, roles: Collection[Role] | None) -> list[ResolvedRef]:
-    return [ref for ref in stack.refs if roles is None or ref.role in roles]

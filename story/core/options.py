@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+OWN_FIELDS = ("base_url", "voice", "language", "model", "key_env")
+"""Options that have a place of their own, all strings; all others go to the vendor's constructor as they are."""
+
 
 class FrozenOptions(Mapping[str, object]):
     """A read-only mapping of option names to TOML values. Its repr has the names alone: a value may be a secret."""

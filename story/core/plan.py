@@ -9,14 +9,12 @@ from pathlib import Path
 from story.core.errors import ConfigError, StoryError
 from story.core.nearest import did_you_mean
 from story.core.personas import Chain, load_chain
-from story.core.registry import Registry, Role
+from story.core.registry import DEFAULT_CHAIN, LAST_RESORT, Registry, Role
 from story.core.requirements import require, stack_without_choice
 from story.core.resolve import resolve
 from story.core.resolved import ResolvedStack
 from story.core.settings import Settings
 
-DEFAULT_CHAIN = "storyteller"
-LAST_RESORT = "local"
 TEXT_ROLES = frozenset({Role.LLM, Role.REALTIME})
 """What a conversation in text needs of a stack."""
 

@@ -111,6 +111,12 @@ class NamedStack:
 PIPELINE = (Role.STT, Role.LLM, Role.TTS)
 """The roles that a bare provider takes, in this order, and that a pipeline must fill."""
 
+DEFAULT_CHAIN = "storyteller"
+"""The chain of a call where the user names none."""
+
+LAST_RESORT = "local"
+"""The stack that needs no key: for where no other can run."""
+
 BUILTIN_STACKS: Mapping[str, str] = {
     "local": "stt=local+llm=local+tts=local",
     "openai": "stt=openai+llm=openai/gpt-4o-mini+tts=openai/gpt-4o-mini-tts:echo",

@@ -10,13 +10,13 @@ from story.core.discovery import is_installed
 from story.core.errors import MissingKeyError, MissingPackageError, StackError
 from story.core.inference import a
 from story.core.redact import redact
-from story.core.registry import Registry, Role
+from story.core.registry import LAST_RESORT, Registry, Role
 from story.core.resolve import resolve
 from story.core.resolved import ResolvedRef, ResolvedStack
 from story.core.settings import Settings
 
 WITHOUT_CHOICE = ("openai", "openai-realtime")
-"""The stacks that are tried, in this order, where a key of the chain's own is missing; `local` is the last resort."""
+"""The stacks that are tried, in this order, where a key of the chain's own is missing, before the last resort."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,7 @@ def check(
     stack: ResolvedStack, registry: Registry, settings: Settings, *, roles: Collection[Role] | None = None
 ) -> list[Problem]:
     """Everything that keeps the stack from running here. roles: those that will be built; all by default."""
-    refs = [ref for ref in stack.refs if roles is None or ref.role in roles]
-    return [problem for ref in refs for problem in _problems(ref, registry, settings)]
+    return [problem for ref in stack.refs_for(roles) for problem in _problems(ref, registry, settings)]
 
 
 def require(
@@ -88,13 +87,13 @@ def stack_without_choice(
                 return name, f"using the stack {name}: {why}, but all its keys are"
         except StackError:  # its provider's plugin is blocked or broken
             continue
-    return "local", f"using the stack local, which needs no keys: {why}"
+    return LAST_RESORT, f"using the stack {LAST_RESORT}, which needs no keys: {why}"
 
 
 def _keys(
     stacks: Iterable[ResolvedStack], registry: Registry, settings: Settings, roles: Collection[Role] | None
 ) -> list[str]:
-    refs = (ref for stack in stacks for ref in stack.refs if roles is None or ref.role in roles)
+    refs = (ref for stack in stacks for ref in stack.refs_for(roles))
     return list(dict.fromkeys(name for ref in refs for name in missing_keys(ref, registry, settings)))
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from story.core.errors import StackError
 from story.core.grammar import Ref
-from story.core.options import NO_OPTIONS, FrozenOptions
+from story.core.options import NO_OPTIONS, OWN_FIELDS, FrozenOptions
 from story.core.registry import ModelFactory, ModelOptions, Role
 from story.core.settings import Settings
-
-OWN_FIELDS = frozenset({"base_url", "voice", "language", "model", "key_env"})
-"""Options of story.toml that have a place of their own; all others go to the vendor's constructor as they are."""
 
 
 class Origin(StrEnum):
@@ -127,6 +125,10 @@ class ResolvedStack:
     def refs(self) -> tuple[ResolvedRef, ...]:
         """All models, fallbacks included."""
         return tuple(ref for choice in self.choices for ref in choice.refs)
+
+    def refs_for(self, roles: Collection[Role] | None) -> tuple[ResolvedRef, ...]:
+        """The models of these roles, fallbacks included; None: of all."""
+        return tuple(ref for ref in self.refs if roles is None or ref.role in roles)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from story.core.errors import ConfigError
 from story.core.nearest import did_you_mean
-from story.core.options import FrozenOptions
+from story.core.options import OWN_FIELDS, FrozenOptions
 from story.core.registry import ModelSetting, NamedStack, Role
+from story.core.textfile import read_text
 
 if TYPE_CHECKING:
     from story.core.toml import TomlFile
@@ -118,14 +119,7 @@ def load_settings(
 def _read_env(path: Path, *, required: bool) -> dict[str, str] | None:
     if not required and not path.exists():
         return None
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start})") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: can't be read: {error.strerror or error}") from None
+    text = read_text(path)
     import io
 
     from dotenv import dotenv_values
@@ -193,7 +187,7 @@ def _provider(toml: TomlFile, name: str, value: object) -> FrozenOptions:
 
 
 def _options(toml: TomlFile, keys: tuple[str, ...], options: Mapping[str, object]) -> None:
-    for name in ("base_url", "voice", "language", "model", "key_env"):
+    for name in OWN_FIELDS:
         if name in options and not isinstance(options[name], str):
             raise toml.error((*keys, name), "is a string")
     if "api_key" in options:

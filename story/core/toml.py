@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from story.core.errors import ConfigError
+from story.core.textfile import read_text
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,7 @@ def read_toml(path: Path) -> TomlFile:
     Raises:
         ConfigError: it is missing, unreadable, not UTF-8 or not TOML.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start})") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: can't be read: {error.strerror or error}") from None
+    text = read_text(path)
     try:
         return TomlFile(path=path, text=text, data=tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

@@ -61,6 +61,12 @@ def test_reads_all_of_story_toml(tmp_path: Path) -> None:
     assert (settings.call.max_duration, settings.call.records) == (90.0, tmp_path / "calls")
 
 
+def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
+    write(tmp_path, "\ufeff" + CONFIG, env="\ufeffA=1")
+    settings = load_settings(folder=tmp_path, environ={})
+    assert settings.blocked == {"noisy"} and dict(settings.env) == {"A": "1"}
+
+
 def test_the_environment_wins_over_the_env_file(tmp_path: Path) -> None:
     write(tmp_path, env="A=file\nB=file\nexport C='a b'\nD=\nE\n")
     settings = load_settings(folder=tmp_path, environ={"A": "shell"})
