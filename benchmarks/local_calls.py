@@ -88,11 +88,11 @@ class MemoryWatch(threading.Thread):
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
         self._process = psutil.Process(pid)
-        self._stop = threading.Event()
+        self._stopped = threading.Event()
         self.peak = 0.0
 
     def run(self) -> None:
-        while not self._stop.wait(0.25):
+        while not self._stopped.wait(0.25):
             total = 0
             try:
                 for process in (self._process, *self._process.children(recursive=True)):
@@ -102,7 +102,7 @@ class MemoryWatch(threading.Thread):
             self.peak = max(self.peak, total / 1e6)
 
     def stop(self) -> float:
-        self._stop.set()
+        self._stopped.set()
         self.join()
         return self.peak
 
