@@ -15,7 +15,8 @@ class Record:
     """Writes the events of one call to `FOLDER/<time>-<call>.jsonl`.
 
     A line is on its way to the disk as soon as its event has happened, so a crash costs none that came before.
-    States and partial texts are not kept. Subscribe the object to a call.
+    States and partial texts are not kept. Subscribe the object to a call. Once a line could not be written (the disk
+    is full) no more are, and `close` says so: a call does not end for want of its record.
     """
 
     def __init__(self, folder: Path, call: str) -> None:
@@ -23,17 +24,35 @@ class Record:
         self.path = folder / f"{started}-{call}.jsonl"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("x", encoding="utf-8")
+            self._file = self.path.open("xb", buffering=0)  # nothing is left behind that a later close would trip over
         except OSError as error:
             raise ConfigError(f"can't write records to {folder}: {error.strerror or error}") from None
+        self._failure: OSError | None = None
 
     def __call__(self, event: Event) -> None:
-        if event.recorded and not self._file.closed:
-            self._file.write(json.dumps(event.as_dict(), ensure_ascii=False) + "\n")
-            self._file.flush()
+        if not event.recorded or self._file.closed or self._failure:
+            return
+        line = json.dumps(event.as_dict(), ensure_ascii=False).encode() + b"\n"
+        whole = self._file.tell()
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+        except OSError as error:
+            self._failure = error
+            self._file.truncate(whole)  # every line that is there can be read
 
     def close(self) -> None:
-        """Have all of it on the disk."""
-        if not self._file.closed:
+        """Have all of it on the disk.
+
+        Raises:
+            ConfigError: some of it could not be written.
+        """
+        if self._file.closed:
+            return
+        try:
             os.fsync(self._file.fileno())
-            self._file.close()
+        except OSError as error:
+            self._failure = self._failure or error
+        self._file.close()
+        if failure := self._failure:
+            raise ConfigError(f"the record {self.path} is not whole: {failure.strerror or failure}")

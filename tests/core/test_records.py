@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,26 @@ def test_each_event_is_a_line_as_it_happens(tmp_path: Path) -> None:
     ]
     record.close()
     record.close()
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """No file of this process may grow beyond 300 bytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_disk_that_runs_full_is_told_at_the_end_and_not_before(tmp_path: Path) -> None:
+    record = Record(tmp_path, "call_1")
+    for number in range(3):
+        record(UserTurn(call="call_1", t=number, text="x" * 60))
+    with pytest.raises(ConfigError, match=r"the record .*call_1\.jsonl is not whole: File too large"):
+        record.close()
+    record.close()
+    assert [json.loads(line)["t"] for line in record.path.read_text().splitlines()] == [0]
 
 
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
