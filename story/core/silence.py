@@ -19,7 +19,7 @@ class SilenceWatch:
         self._timer: asyncio.TimerHandle | None = None
         self._silences = 0
         self._quiet = {"agent": True, "caller": True}
-        self._held = False
+        self._held = self._stopped = False
 
     def agent(self, *, quiet: bool) -> None:
         """The agent fell quiet, or began to speak or think."""
@@ -43,7 +43,7 @@ class SilenceWatch:
 
     def stop(self) -> None:
         """Watch no more."""
-        self._held = True
+        self._stopped = True
         self._rearm()
 
     def _rearm(self) -> None:
@@ -51,7 +51,7 @@ class SilenceWatch:
             self._timer.cancel()
             self._timer = None
         seconds = self._wait()
-        if seconds is not None and not self._held and all(self._quiet.values()):
+        if seconds is not None and not (self._held or self._stopped) and all(self._quiet.values()):
             self._timer = asyncio.get_running_loop().call_later(seconds, self._silent)
 
     def _silent(self) -> None:
