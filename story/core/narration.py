@@ -41,6 +41,7 @@ class Narration:
         self._silence = silence
         self._states = {"agent": "listening", "caller": "silent"}
         self._heard: list[str] = []
+        self._language: str | None = None
         self._last_word: float | None = None
         self._left: str | None = None
         self._handoff: tuple[str, str] | None = None
@@ -98,6 +99,7 @@ class Narration:
         text = " ".join([*self._heard, event.transcript]).strip()
         if event.is_final:
             self._heard.append(event.transcript.strip())
+            self._language = event.language or self._language
         self._call.tell(events.Partial, who="caller", text=text)
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
@@ -107,7 +109,8 @@ class Narration:
         text = (item.text_content or "").strip()
         if item.role == "user":
             self._heard.clear()
-            self._call.tell(events.UserTurn, text=text, metrics=_metrics(item, USER_METRICS))
+            language, self._language = self._language, None
+            self._call.tell(events.UserTurn, text=text, language=language, metrics=_metrics(item, USER_METRICS))
         elif item.role == "assistant" and text:
             metrics = _metrics(item, AGENT_METRICS)
             self._call.tell(events.AgentTurn, text=text, interrupted=item.interrupted, metrics=metrics)

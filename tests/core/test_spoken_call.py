@@ -85,6 +85,7 @@ async def test_a_whole_spoken_call(tmp_path: Path) -> None:
     assert 0 < handoff.gap < 10
     turn = of(seen, events.UserTurn)[0]
     assert turn.text == "I am Maria from Lisbon"
+    assert turn.language == "en"
     assert {"end_of_turn_delay", "transcription_delay"} <= set(turn.metrics)
     assert "response_latency" in of(seen, events.AgentTurn)[1].metrics
     assert of(seen, events.AgentTurn)[-1].text.startswith("Goodbye")
@@ -106,9 +107,7 @@ async def test_an_interrupted_sentence_is_told_as_far_as_it_was_heard() -> None:
     seen = await hold(FileTransport([SPEECH, SPEECH, SPEECH], barge_in={2: 0.4}), {"intro": stack, "story": stack})
     cut = [turn for turn in of(seen, events.AgentTurn) if turn.interrupted]
     assert len(cut) == 1
-    assert cut[0].text and len(cut[0].text) < len(
-        "Hello there, I have a long sentence to say and I will say all of it."
-    )
+    assert cut[0].text and len(cut[0].text) < len(SENTENCE)
     assert of(seen, events.CallEnded)[0].reason == "finished"
 
 
