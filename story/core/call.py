@@ -11,14 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from livekit.agents import NOT_GIVEN, Agent, AgentSession, CloseEvent, CloseReason, ErrorEvent, utils
+from livekit.agents import NOT_GIVEN, AgentSession, CloseEvent, CloseReason, utils
 from livekit.agents.llm import ChatContext, Tool
 
 from story.core import events
-from story.core.agent import Apology, PersonaAgent
+from story.core.agent import PersonaAgent
 from story.core.errors import CallError, StoryError
 from story.core.narration import Narration
 from story.core.personas import Chain, Value
+from story.core.recovery import PersonaStacks, Recovery
 from story.core.session import StagedSession
 from story.core.silence import SilenceWatch
 from story.core.usage import Usage
@@ -68,12 +69,8 @@ class Call:
         self.audio = transport.audio
         self._chain_name = chain_name
         self._transport = transport
-        self._stacks = stacks
-        self._specs = specs
+        self._stacks = PersonaStacks(stacks, specs, fallbacks or {})
         self._agents = agents or {}
-        self._fallbacks = {key: list(spares) for key, spares in (fallbacks or {}).items()}
-        spares = (stack for more in self._fallbacks.values() for _, stack in more)
-        self._every_stack = tuple(dict.fromkeys([*stacks.values(), *spares]))
         self._max_duration = max_duration
         self._redact = redact
         self._observers: list[Observer] = []
@@ -88,6 +85,7 @@ class Call:
         self._usage = Usage(lambda: self.persona)
         self._silence = SilenceWatch(self._silence_seconds, self._on_silence)
         self._narration = Narration(self, self._silence)
+        self._recovery = Recovery(self, self._stacks, redact)
 
     # -- what personas, transports and observers use
 
@@ -100,6 +98,11 @@ class Call:
     def persona(self) -> str | None:
         """The key of the persona that has the word; None before the first and after the last."""
         return self._agent.key if self._agent else None
+
+    @property
+    def agent(self) -> PersonaAgent | None:
+        """The agent of that persona."""
+        return self._agent
 
     @property
     def session(self) -> AgentSession[Call]:
@@ -172,7 +175,11 @@ class Call:
             context = self.session.history.copy(
                 exclude_instructions=True, exclude_handoff=True, exclude_config_update=True, exclude_function_call=True
             )
-        return self._make_agent(to, self._stacks[to], context)
+        return self.make_agent(to, context)
+
+    def make_agent(self, key: str, context: ChatContext | None = None, **more: bool) -> PersonaAgent:
+        """The agent of persona `key`, on the stack that it talks with now."""
+        return self._agents.get(key, PersonaAgent)(key, self, self._stacks[key], chat_ctx=context, **more)
 
     # -- the run
 
@@ -187,7 +194,7 @@ class Call:
         self._ending = asyncio.get_running_loop().create_future()
         try:
             async with utils.http_context.open():
-                await warm_up(model for stack in self._every_stack for model in stack.models)
+                await warm_up(model for stack in self._stacks.every for model in stack.models)
                 await self._prefill()
                 await self._hold()
         finally:
@@ -197,7 +204,7 @@ class Call:
 
     async def _hold(self) -> None:
         self._session = session = StagedSession(
-            on_failed_handoff=self._on_failed_handoff,
+            on_failed_handoff=self._recovery.on_failed_handoff,
             userdata=self,
             vad=None,
             turn_handling={"turn_detection": None},
@@ -207,7 +214,7 @@ class Call:
         )
         assert self._ending is not None
         ending = self._ending
-        session.on("error", self._on_error)
+        session.on("error", self._recovery.on_error)
         session.on("close", self._on_close)
         self._narration.follow(session)
         self._watch_usage()
@@ -217,7 +224,7 @@ class Call:
             events.CallStarted,
             chain=self._chain_name,
             transport=self._transport.name,
-            stacks=dict(self._specs),
+            stacks=self._stacks.specs(),
             version=__version__,
         )
         reason = "error"
@@ -232,6 +239,7 @@ class Call:
             raise
         finally:
             self._silence.stop()
+            self._recovery.stop()
             if carrying:
                 carrying.cancel()
                 await asyncio.wait([carrying])
@@ -254,11 +262,12 @@ class Call:
     async def _start(self, session: AgentSession[Call]) -> None:
         first = self.chain.start
         try:
-            await session.start(self._make_agent(first, self._stacks[first], None))
+            await session.start(self.make_agent(first))
         except StoryError:
             raise
         except Exception as error:
-            raise CallError(f"the call can't start with {self._specs[first]}: {self._redact(str(error))}") from error
+            message = f"the call can't start with {self._stacks.spec(first)}: {self._redact(str(error))}"
+            raise CallError(message) from error
 
     async def _until_end(self, ending: asyncio.Future[str]) -> str:
         if self._max_duration is not None:
@@ -272,15 +281,12 @@ class Call:
         for key in reversed(self.chain.personas):  # the first to speak last: its prompt is then the freshest
             for model in self._stacks[key].models:
                 if isinstance(model, SupportsPrefill):
-                    agent = self._make_agent(key, self._stacks[key], None)
+                    agent = self.make_agent(key)
                     tools = [tool for tool in agent.tools if isinstance(tool, Tool)]
                     await model.prefill(agent.persona.fixed_instructions, tools)
 
-    def _make_agent(self, key: str, stack: LiveStack, context: ChatContext | None, **more: bool) -> PersonaAgent:
-        return self._agents.get(key, PersonaAgent)(key, self, stack, chat_ctx=context, **more)
-
     def _watch_usage(self) -> None:
-        for stack in self._every_stack:
+        for stack in self._stacks.every:
             for model in stack.models:
                 if callable(on := getattr(model, "on", None)):
                     on("metrics_collected", self._usage.collect)
@@ -290,8 +296,8 @@ class Call:
     async def _say_goodbye(self, goodbye: str, reason: str) -> None:
         session = self.session
         self._silence.stop()
-        session.input.set_audio_enabled(False)
         try:
+            session.input.set_audio_enabled(False)
             async with asyncio.timeout(GOODBYE_SECONDS):
                 with contextlib.suppress(RuntimeError):
                     await session.interrupt(force=True)
@@ -300,7 +306,7 @@ class Call:
                 await session.generate_reply(
                     instructions=goodbye, tool_choice="none", allow_interruptions=interruptible
                 )
-        except (TimeoutError, RuntimeError) as error:
+        except Exception as error:  # whatever it is, the call has to end
             logger.warning("the call ends without its goodbye: %s", error or "it took too long")
         self.hang_up(reason)
 
@@ -321,7 +327,7 @@ class Call:
         try:
             await self._transport.aclose()
         finally:
-            for stack in self._every_stack:
+            for stack in self._stacks.every:
                 await stack.aclose()
 
     # -- what can go wrong
@@ -330,53 +336,11 @@ class Call:
         if task.cancelled():
             return
         if error := task.exception():
-            self.tell(events.CallFault, where="transport", provider=None, message=str(error), recoverable=False)
+            message = self._redact(str(error))
+            self.tell(events.CallFault, where="transport", provider=None, message=message, recoverable=False)
             logger.error("the transport failed", exc_info=error)
             self.hang_up("lost")
 
     def _on_close(self, event: CloseEvent) -> None:
         if event.reason == CloseReason.ERROR:
             self.hang_up("error")
-
-    def _on_error(self, event: ErrorEvent) -> None:
-        error = getattr(event.error, "error", event.error)
-        recoverable = bool(getattr(event.error, "recoverable", False))
-        self.tell(
-            events.CallFault,
-            where=str(getattr(event.error, "type", "session")).removesuffix("_error"),
-            provider=getattr(event.source, "provider", None),
-            message=self._redact(str(error)),
-            recoverable=recoverable,
-        )
-        if not recoverable and self._agent and self._fallbacks.get(self._agent.key):
-            self._fall_back(self._agent, str(error))
-
-    def _on_failed_handoff(self, agent: Agent, error: Exception) -> None:
-        message = self._redact(str(error) or type(error).__name__)
-        logger.warning("the handoff to %s failed: %s", agent.id, message)
-        self.tell(events.CallFault, where="handoff", provider=None, message=message, recoverable=True)
-        if not isinstance(agent, PersonaAgent) or not self._fall_back(agent, message):
-            asyncio.get_running_loop().create_task(self._apologise())
-
-    def _fall_back(self, agent: PersonaAgent, why: str) -> bool:
-        """Go on with the next stack that persona may use; False where there is none left."""
-        remaining = [item for item in self._fallbacks.get(agent.key, []) if item[1] is not agent.stack]
-        if not remaining:
-            return False
-        name, stack = remaining[0]
-        self._fallbacks[agent.key] = remaining[1:]
-        self.tell(events.Fallback, role="stack", from_=self._specs[agent.key], to=name, why=self._redact(why))
-        answering = self._agent is agent
-        context = agent.chat_ctx.copy(exclude_instructions=True)
-        self.session.update_agent(self._make_agent(agent.key, stack, context, resumed=answering))
-        return True
-
-    async def _apologise(self) -> None:
-        """Say sorry with the voice that worked last, and end the call."""
-        agent = self._agent
-        if agent is not None and agent.stack.tts is not None and self.audio:
-            apology = Apology(agent)
-            self.session.update_agent(apology)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(apology.said.wait(), GOODBYE_SECONDS)
-        self.hang_up("error")

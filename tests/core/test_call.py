@@ -17,7 +17,7 @@ from story.core.call import Call
 from story.core.captions import Captions
 from story.core.live import LiveStack
 from story.core.personas import Chain, load_chain
-from tests.fakes import ScriptedLLM, Tool
+from tests.fakes import ScriptedLLM, ToneTTS, Tool
 
 CHAIN = Path(__file__).parent / "two_personas.toml"
 
@@ -196,16 +196,21 @@ async def test_a_handoff_in_one_batch_with_another_tool_leaves_the_old_persona_s
     assert [key for key, _ in outcome.said()] == ["intro", "story", "story"]
 
 
-async def test_back_to_a_persona_that_spoke_before(tmp_path: Path) -> None:
+def chain_with_a_way_back(folder: Path) -> Path:
     text = CHAIN.read_text().replace("[personas.story.then]", "[[personas.story.then]]")
-    path = tmp_path / "loop.toml"
+    path = folder / "loop.toml"
     path.write_text(text + '\n[[personas.story.then]]\ntool = "start_over"\ndescription = "Again."\nnext = "intro"\n')
+    return path
 
-    def again(chat_ctx: llm.ChatContext, tools: list[llm.Tool], choice: object) -> Any:
-        if last_user(chat_ctx) == "again" and choice != "none":
-            return Tool("start_over", {})
-        return story(chat_ctx, tools, choice)
 
+def again(chat_ctx: llm.ChatContext, tools: list[llm.Tool], choice: object) -> Any:
+    if last_user(chat_ctx) == "again" and choice != "none":
+        return Tool("start_over", {})
+    return story(chat_ctx, tools, choice)
+
+
+async def test_back_to_a_persona_that_spoke_before(tmp_path: Path) -> None:
+    path = chain_with_a_way_back(tmp_path)
     lines = ["Maria from Lisbon", "again", "Maria from Lisbon", "stop"]
     outcome = await hold(TypedCaller(lines), {"intro": stack(intro), "story": stack(again)}, load_chain(path))
     assert [(h.from_, h.to) for h in outcome.of(events.Handoff)] == [
@@ -239,7 +244,13 @@ class Unstartable(ScriptedLLM):
         raise RuntimeError("no route to the model with key sk-secret")
 
 
-async def failing_start(monkeypatch: pytest.MonkeyPatch, **options: Any) -> Outcome:
+def hide(text: str) -> str:
+    return text.replace("sk-secret", "***")
+
+
+async def failing_start(
+    monkeypatch: pytest.MonkeyPatch, lines: Sequence[str] = ("Maria from Lisbon", "stop"), **options: Any
+) -> Outcome:
     from livekit.agents.voice.agent_activity import AgentActivity
 
     start = AgentActivity.start
@@ -253,9 +264,9 @@ async def failing_start(monkeypatch: pytest.MonkeyPatch, **options: Any) -> Outc
     monkeypatch.setattr(Unstartable, "prewarm", lambda self: None)
     broken = LiveStack(llm=Unstartable(story))
     return await hold(
-        TypedCaller(["Maria from Lisbon", "stop"]),
+        TypedCaller(lines),
         {"intro": stack(intro), "story": broken},
-        redact=lambda text: text.replace("sk-secret", "***"),
+        redact=hide,
         **options,
     )
 
@@ -276,6 +287,74 @@ async def test_a_handoff_that_cannot_start_and_has_no_other_stack_ends_the_call(
     outcome = await failing_start(monkeypatch)
     assert outcome.ended.reason == "error"
     assert outcome.ended.data["name"] == "Maria"
+
+
+async def test_an_apology_that_cannot_start_either_ends_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    from livekit.agents.voice.agent_activity import AgentActivity
+
+    class Speaking(TypedCaller):
+        audio = True
+
+    start, refused = AgentActivity.start, []
+
+    async def refuse(self: Any, **kwargs: Any) -> None:
+        if self.agent.id != "intro":
+            refused.append(self.agent.id)
+            raise RuntimeError("no such voice")
+        await start(self, **kwargs)
+
+    monkeypatch.setattr(AgentActivity, "start", refuse)
+    live = stack(intro, tts=ToneTTS(pace=0.0))
+    outcome = await hold(Speaking(["Maria from Lisbon"]), {"intro": live, "story": live})
+    assert refused == ["story", "apology"]
+    assert outcome.ended.reason == "error"
+
+
+async def test_a_persona_stays_with_the_stack_that_it_fell_back_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lines = ["Maria from Lisbon", "again", "Maria from Lisbon", "stop"]
+    outcome = await failing_start(
+        monkeypatch,
+        lines,
+        fallbacks={"story": [("spare", stack(again))]},
+        chain=load_chain(chain_with_a_way_back(tmp_path)),
+    )
+    assert [(event.from_, event.to) for event in outcome.of(events.Fallback)] == [("story-stack", "spare")]
+    assert outcome.ended.reason == "finished"
+
+
+async def test_a_goodbye_that_fails_still_ends_the_call() -> None:
+    class Cut(TypedCaller):
+        def follow(self, event: events.Event) -> None:
+            super().follow(event)
+            if isinstance(event, events.ToolCall):
+                self.call.session.generate_reply = self.fail
+
+        def fail(self, **_: Any) -> None:
+            raise ValueError("no")
+
+    outcome = await hold(Cut(["Maria from Lisbon"]), {"intro": stack(intro), "story": stack(story)}, last_words())
+    assert outcome.ended.reason == "finished"
+
+
+def last_words() -> Chain:
+    """The chain, with a first persona that ends the call."""
+    chain = load_chain(CHAIN)
+    intro = chain.personas["intro"]
+    over = intro.then[0].model_copy(update={"next": "end"})
+    return chain.model_copy(update={"personas": {"intro": intro.model_copy(update={"then": [over]})}})
+
+
+async def test_a_transport_that_fails_ends_the_call_without_telling_secrets() -> None:
+    class Lost(TypedCaller):
+        async def run(self) -> None:
+            raise OSError("no route to wss://room?token=sk-secret")
+
+    live = stack(intro)
+    outcome = await hold(Lost([]), {"intro": live, "story": live}, redact=hide)
+    assert outcome.ended.reason == "lost"
+    assert [fault.message for fault in outcome.of(events.CallFault)] == ["no route to wss://room?token=***"]
 
 
 async def test_what_is_typed_during_a_handoff_is_heard_after_it() -> None:
