@@ -58,7 +58,9 @@ class Request:
     def body(self) -> dict[str, object]:
         sampling: dict[str, object] = {"temperature": self.temperature, "top_p": 0.9, "min_p": 0.05, "top_k": 40}
         if self.temperature > 0:
-            sampling |= {"repeat_penalty": 1.1, "repeat_last_n": 96}
+            # A small model likes to tell the same again: DRY makes every repeated stretch of words less likely.
+            sampling |= {"repeat_penalty": 1.05, "repeat_last_n": 128}
+            sampling |= {"dry_multiplier": 0.8, "dry_allowed_length": 3, "dry_penalty_last_n": 1024}
         if self.seed is not None:
             sampling["seed"] = self.seed
         if self.grammar is not None:
@@ -72,6 +74,7 @@ class Request:
             "n_predict": self.max_tokens,
             "stop": list(self.stop),
             "stream": True,
+            "timings_per_token": True,
         }
 
 
@@ -109,11 +112,10 @@ class SlotTable:
         self._slots = slots
         self._heads: OrderedDict[str, int] = OrderedDict()
 
-    def slot(self, prompt: str) -> int:
-        """The slot whose registered head `prompt` begins with, or that of `head(prompt)` freshly taken."""
-        heads = [head for head in self._heads if prompt.startswith(head)]
-        head = max(heads, key=len, default=prompt)
-        return self.register(head)
+    def slot(self, prompt: str, head: str) -> int:
+        """The slot whose head `prompt` begins with; without one, a slot for prompts that begin with `head`."""
+        heads = [known for known in self._heads if prompt.startswith(known)]
+        return self.register(max(heads, key=len, default=head))
 
     def register(self, head: str) -> int:
         """A slot for prompts that begin with `head`; the one unused for longest is taken over."""
@@ -205,8 +207,7 @@ class Engine:
                             completion.first = _likeliest(event)
                         if piece := event.get("content"):
                             yield str(piece)
-                        if event.get("stop"):
-                            completion.counts = _counts(event)
+                        completion.counts = _counts(event) or completion.counts
         except (TimeoutError, aiohttp.ClientError) as error:
             self._endpoint = None  # the next request asks again where the engine is
             raise EngineError(f"the on-device language model does not answer: {error}") from error
@@ -254,10 +255,10 @@ def _likeliest(event: Mapping[str, object]) -> dict[str, float]:
         return {}
 
 
-def _counts(event: Mapping[str, object]) -> Counts:
+def _counts(event: Mapping[str, object]) -> Counts | None:
     timings = event.get("timings")
     if not isinstance(timings, dict):
-        return Counts()
+        return None
     return Counts(
         read=int(timings.get("prompt_n", 0)),
         cached=int(timings.get("cache_n", 0)),

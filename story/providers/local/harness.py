@@ -48,7 +48,7 @@ class Decision:
 
     def noted(self, turns: Sequence[Turn]) -> tuple[Turn, ...]:
         """`turns` with their notes."""
-        return tuple(replace(turn, note=self.notes.get(index, "")) for index, turn in enumerate(turns))
+        return tuple(replace(turn, note=self.notes.get(index, "") or _wish(turn)) for index, turn in enumerate(turns))
 
 
 class _Memory(Generic[Found]):
@@ -93,6 +93,16 @@ class Harness:
             else:
                 start = quote.beginning(talk.said)
             await self._engine.text(await self._request(_head(tool), start, max_tokens=0))
+
+    async def notes(self, tools: Sequence[Wanted], turns: Sequence[Turn]) -> Decision:
+        """The notes on `turns`, without deciding anything. Raises EngineError."""
+        notes: dict[int, str] = {}
+        for tool in tools:
+            if tool.required:
+                states, _ = await self.follow(tool, turns)
+                for index, known in states.items():
+                    notes.setdefault(index, _note(tool, known))
+        return Decision(notes=notes)
 
     async def decide(self, tools: Sequence[Wanted], talk: History) -> Decision:
         """What to do about the caller's last turn. Raises EngineError."""
@@ -161,7 +171,7 @@ class Harness:
         if quote.asks(first):
             request = await self._request(head, tail + quote.TO_QUOTE, max_tokens=_NOTES_TOKENS)
             noted, used = await self._engine.text(replace(request, grammar=quote.grammar(said), stop=("\n",)))
-            words, counts = quote.read(noted, said), counts + used
+            words, counts = quote.read(tool, noted, said), counts + used
         self._quoted[head, tail] = words
         return words, counts
 
@@ -172,6 +182,11 @@ class Harness:
 
 def _head(tool: Wanted) -> str:
     return slots.head(tool) if tool.required else quote.head(tool)
+
+
+def _wish(turn: Turn) -> str:
+    """Reminds the model of a wish: it likes to apologise for one instead of granting it."""
+    return "do what the caller wants now" if turn.speaker == "caller" and quote.wishes(turn.text) else ""
 
 
 def _asked(tool: Wanted, known: Mapping[str, Value], before: Sequence[Turn]) -> tuple[Argument, ...]:
@@ -188,14 +203,16 @@ def _latest(states: Mapping[int, dict[str, Value]]) -> dict[str, Value]:
 
 def _note(tool: Wanted, known: Mapping[str, Value]) -> str:
     told = ", ".join(f"{item.label} {known[item.name]}" for item in tool.arguments if item.name in known)
-    ask = " and ".join(argument.phrase for argument in slots.missing(tool, known))
-    return "; ".join(filter(None, (f"known: {told}" if told else "", f"now ask for {ask}" if ask else "")))
+    ask = " and ".join(argument.phrase("the caller's") for argument in slots.missing(tool, known))
+    return "; ".join(
+        filter(None, (f"known: {told}" if told else "", f"answer briefly, then ask for {ask}" if ask else ""))
+    )
 
 
 def _question(lacking: Sequence[Argument]) -> str:
     if not lacking:
         return ""
-    *rest, last = (argument.phrase for argument in lacking)
+    *rest, last = (argument.phrase() for argument in lacking)
     listed = f"{', '.join(rest)} and {last}" if rest else last
     return f"Could you tell me {listed}?"
 

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
+import re
 import uuid
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from livekit.agents import APIConnectionError, APIStatusError, llm
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, APIConnectOptions, NotGivenOr
+from livekit.agents.utils import aio
 
 from story.core.errors import StoryError
 from story.providers.local import process, prompt
 from story.providers.local.completion import Connect, Counts, Engine, EngineError, Request
-from story.providers.local.harness import Call, Harness
+from story.providers.local.harness import Call, Decision, Harness
 from story.providers.local.history import History, history
 from story.providers.local.prompt import Prompt
-from story.providers.local.speech import Speech
+from story.providers.local.speech import Speech, sayable
 from story.providers.local.wanted import Wanted, wanted
+
+logger = logging.getLogger("story.local")
 
 MODEL = "qwen2.5-coder-1.5b"
 PROVIDER = "local"
+SENTENCES = 4
+"""How many sentences a reply may have, before its question."""
 PROMPT_TOKENS = 1600
 """How long a prompt may get; with the slots there are, all personas of a call fit the engine's memory."""
+
+_FAREWELL = re.compile(r"\b(?:goodbye|good-bye|farewell|ask nothing)\b")
+_QUESTION = (
+    'root ::= " " ("What" | "Where" | "Who" | "How" | "Which" | "Why" | "Do you" | "Does" | "Should" | "Shall" | '
+    '"Would you" | "Will" | "Can" | "Is" | "Are") " " [^.?!"()*#<>\\n\\[\\]]{8,80} "?"'
+)
 
 
 async def _connect() -> process.Endpoint:
@@ -77,6 +92,22 @@ class LocalLLM(llm.LLM[str]):
         except EngineError as error:
             raise StoryError(str(error)) from error
 
+    async def prefetch(self, chat_ctx: llm.ChatContext, tools: Sequence[llm.Tool]) -> None:
+        """Read a turn ahead while the caller is still speaking: `chat_ctx` ends with what was heard of it so far."""
+        talk = history(chat_ctx)
+        if not talk.said:
+            return
+        try:
+            wanted = _wanted(tools)
+            await self._harness.prefetch(wanted, talk)
+            turns = (await self._harness.notes(wanted, talk.turns[:-1])).noted(talk.turns)
+            asked = prompt.fit(Prompt(talk.instructions, turns, talk.now), PROMPT_TOKENS)
+            text = prompt.unfinished(asked)
+            slot = (await self._engine.slots()).slot(text, prompt.head(asked.instructions))
+            await self._engine.text(Request(text, slot, max_tokens=0))
+        except EngineError:
+            logger.debug("the prompt was not read ahead", exc_info=True)
+
     def chat(
         self,
         *,
@@ -122,38 +153,60 @@ class _Stream(llm.LLMStream):
         self._event_ch.send_nowait(llm.ChatChunk(id=self._id, usage=_usage(counts)))
 
     async def _answer(self, talk: History) -> Counts:
-        decision = await self._model._harness.decide(self._wanted, talk)
-        if decision.call is not None:
-            self._call(decision.call)
-            return decision.counts
-        asked = Prompt(talk.instructions, decision.noted(talk.turns), talk.now)
-        return decision.counts + await self._speak(prompt.fit(asked, PROMPT_TOKENS), decision.question)
+        deciding = asyncio.create_task(self._model._harness.decide(self._wanted, talk))
+        try:
+            if any(tool.required for tool in self._wanted):
+                # What the reply asks for depends on what the caller is found to have said.
+                decision = await deciding
+                if decision.call is not None:
+                    self._call(decision.call)
+                    return decision.counts
+                asked = Prompt(talk.instructions, decision.noted(talk.turns), talk.now)
+                return decision.counts + await self._speak(asked, decision.question)
+            # Otherwise the reply is begun while the engine decides, and dropped if a tool is called instead.
+            asked = Prompt(talk.instructions, Decision().noted(talk.turns), talk.now)
+            counts = await self._speak(asked, "", deciding)
+            return counts + (await deciding).counts
+        finally:
+            await aio.cancel_and_wait(deciding)
 
-    async def _speak(self, asked: Prompt, question: str) -> Counts:
-        """Say the model's reply; `question` follows it if the reply asks nothing."""
+    async def _speak(self, asked: Prompt, question: str, deciding: asyncio.Task[Decision] | None = None) -> Counts:
+        """Say the model's reply; `question` follows if it asks nothing. `deciding` may yet call a tool instead."""
         model = self._model
-        text = prompt.render(asked)
-        slot = (await model._engine.slots()).slot(text)
-        speech = Speech(words=model._max_words, sentences=5)
-        completion = model._engine.complete(
-            Request(
-                text,
-                slot,
-                max_tokens=2 * model._max_words + 30,
-                stop=prompt.CONTROL_TOKENS,
-                temperature=model._temperature,
-                seed=model._seed,
-            )
+        text = prompt.render(prompt.fit(asked, PROMPT_TOKENS))
+        request = Request(
+            text,
+            (await model._engine.slots()).slot(text, prompt.head(asked.instructions)),
+            max_tokens=2 * model._max_words + 30,
+            stop=prompt.CONTROL_TOKENS,
+            temperature=model._temperature,
+            seed=model._seed,
         )
+        speech = Speech(words=model._max_words, sentences=SENTENCES, until_question=not asked.now)
+        completion = model._engine.complete(request)
         async with aclosing(completion.pieces) as pieces:
             async for piece in pieces:
+                if deciding is not None:
+                    call = (await deciding).call
+                    deciding = None
+                    if call is not None:
+                        self._call(call)
+                        return completion.counts
                 self._say(speech.push(piece))
                 if speech.done:
                     break
         self._say(speech.finish())
-        if question and not speech.asks:
-            self._say(question if not speech.said.strip() else f" {question}")
-        return completion.counts
+        counts = completion.counts
+        if speech.asks or not self._tools or _FAREWELL.search(asked.now.lower()):
+            return counts
+        if question:
+            self._say(f" {question}" if speech.said.strip() else question)
+            return counts
+        # As long as there are tools, the caller is expected to answer: this model forgets to ask now and then.
+        last = replace(request, prompt=f"{text}{speech.said.strip()}", grammar=_QUESTION, max_tokens=40)
+        more, used = await model._engine.text(last)
+        self._say(sayable(more) if more.endswith("?") else "")
+        return counts + used
 
     def _say(self, text: str) -> None:
         if text:

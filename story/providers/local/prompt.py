@@ -8,7 +8,8 @@ from typing import Literal
 
 SPOKEN_RULES = (
     "You are speaking with a caller on the phone. Speak plain English in short sentences, as people talk: "
-    "no lists, no markdown, no emojis, no stage directions. Say only your own words, never the caller's."
+    "no lists, no markdown, no emojis, no stage directions. Say only your own words, never the caller's. "
+    "Always take up what the caller said last: when the caller wants something else, change it at once."
 )
 
 END_OF_TURN = "<|im_end|>"
@@ -60,6 +61,12 @@ def render(prompt: Prompt) -> str:
         parts.append(f"\n<|im_start|>system\n{clean(prompt.now).strip()}{END_OF_TURN}")
     parts.append(f"\n<|im_start|>assistant\n{prompt.opening}")
     return "".join(parts)
+
+
+def unfinished(prompt: Prompt) -> str:
+    """How `render` begins whatever the caller goes on to say in the last turn."""
+    text = render(replace(prompt, now="", opening=""))
+    return text[: text.rindex(END_OF_TURN)].rstrip(" .?!,")
 
 
 def fit(prompt: Prompt, tokens: int) -> Prompt:

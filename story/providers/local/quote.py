@@ -99,7 +99,12 @@ _ASSENT = frozenset(
 # A wish for something else: whoever has one is not done.
 _WISH = re.compile(
     r"\b(?:instead|can you|could you|could we|can there|could there|can the|could the|(?:tell|make|give|let) "
-    r"(?:it|him|her|them|me)|i(?:'d| would) (?:rather|love|prefer)|i want (?!to (?:end|stop|finish|quit|go|leave)\b))"
+    r"(?:it|him|her|them|me)|i(?:'d| would) (?:rather|love|prefer))\b"
+)
+# What ends something is not asked for by wanting something, but for wanting an end.
+_ENDING = re.compile(r"\b(?:end|ends|finish|finished|close|stop|over|done|goodbye|hang up|leave|quit)\b")
+_MORE = re.compile(
+    r"\bi (?:want|need|choose|like|love) (?!.*(?:end|stop|finish|clos|over|done|goodbye|hang|leav|quit|go\b))"
 )
 _SENTENCE = re.compile(r"[^.?!]+[.?!]*")
 # A question that begins like this is a request; any other wants to know something.
@@ -151,12 +156,19 @@ def grammar(said: str) -> str:
     return f'root ::= " " w "\\n"\n{grounding.span_rules(said, "w")}'
 
 
-def read(words: str, said: str) -> str | None:
-    """`words` if they occur in `said`, and the caller wants nothing else besides."""
+def read(tool: Wanted, words: str, said: str) -> str | None:
+    """`words` if they occur in `said`, and the caller wants nothing else than what `tool` is for."""
     quote = words.strip()
     if not grounding.occurs(quote, said) or goes_on(said, quote):
         return None
-    return quote
+    about = grounding.normal(f"{tool.tool.replace('_', ' ')} {tool.description}")
+    wants_more = _ENDING.search(about) and any(_MORE.search(part) for part in re.split(r"[.?!]", said.lower()))
+    return None if wants_more else quote
+
+
+def wishes(said: str) -> bool:
+    """Whether `said` wishes for something else than what there is."""
+    return bool(_WISH.search(grounding.normal(said)))
 
 
 def goes_on(said: str, quote: str) -> bool:
@@ -168,6 +180,6 @@ def goes_on(said: str, quote: str) -> bool:
         if text.endswith("?") and not (holds and _REQUEST.match(text)):
             return True
         rest = text.replace(quote.lower(), " ") if holds else text
-        if _WISH.search(grounding.normal(rest)):
+        if wishes(rest):
             return True
     return False

@@ -24,12 +24,14 @@ class Speech:
     """Text goes in as the model writes it; words that can be said come out, whole, and end with a sentence.
 
     `done` turns true where the reply should end: at the end of a sentence once `words` are said or `sentences` are
-    complete, or where the model goes on in another voice.
+    complete, with `until_question` at a question in the second half of them, or where the model goes on in
+    another voice.
     """
 
-    def __init__(self, *, words: int, sentences: int) -> None:
+    def __init__(self, *, words: int, sentences: int, until_question: bool = True) -> None:
         self._words = words
         self._sentences = sentences
+        self._until_question = until_question
         self._line = ""
         self._held = ""
         self.said = ""
@@ -38,7 +40,7 @@ class Speech:
     @property
     def asks(self) -> bool:
         """Whether the last sentence said is a question."""
-        return bool(re.search(r"\?[\"'”’)\s]*$", self.said))
+        return self.question(self.said)
 
     def push(self, text: str) -> str:
         """Add what was written; what can be said now ("" if nothing)."""
@@ -93,4 +95,10 @@ class Speech:
 
     def _enough(self, said: str) -> bool:
         ends = [end for end in _SENTENCE_END.finditer(said) if not _ABBREVIATION.search(said[: end.end()])]
-        return len(ends) >= self._sentences or len(said.split()) >= self._words
+        answered = self._until_question and len(ends) > self._sentences // 2 and self.question(said)
+        return answered or len(ends) >= self._sentences or len(said.split()) >= self._words
+
+    @staticmethod
+    def question(said: str) -> bool:
+        """Whether `said` ends with a question."""
+        return bool(re.search(r"\?[\"'”’)\s]*$", said))

@@ -26,17 +26,16 @@ class Argument:
     def label(self) -> str:
         return self.name.replace("_", " ")
 
-    @property
-    def phrase(self) -> str:
-        """How to speak of it to the caller: "your name", "the size of the pizza"."""
+    def phrase(self, whose: str = "your") -> str:
+        """How to speak of it: "your name" to the caller, "the caller's name" (`whose`) to the model."""
         text = re.sub(r"\s*[.(].*$", "", self.description.strip()) or self.label
         owner = r"(?:the )?(?:user|caller|customer|person|guest|client|patient)"
-        text = re.sub(rf"^(?:the |an? )?(.+?) of {owner}$", r"your \1", text, flags=re.IGNORECASE)
-        text = re.sub(rf"^{owner}'s ", "your ", text, flags=re.IGNORECASE)
+        text = re.sub(rf"^(?:the |an? )?(.+?) of {owner}$", rf"{whose} \1", text, flags=re.IGNORECASE)
+        text = re.sub(rf"^{owner}'s ", f"{whose} ", text, flags=re.IGNORECASE)
         if len(text.split()) > 8:
-            text = self.label
-        if not re.match(r"(?:your|the|an?|how|what|which|where|when|whether|if)\b", text, re.IGNORECASE):
-            text = f"your {text}" if text == self.label else f"the {text}"
+            text = f"{whose} {self.label}"
+        if not re.match(rf"(?:{whose}|the|an?|how|what|which|where|when|whether|if)\b", text, re.IGNORECASE):
+            text = f"{whose} {text}" if text == self.label else f"the {text}"
         return text[0].lower() + text[1:]
 
 
