@@ -155,7 +155,7 @@ class _State:
         self.lock = threading.Lock()
         if self.process is not None and self.process.process.stdin is not None:
             with contextlib.suppress(OSError):
-                os.close(self.process.process.stdin.fileno())
+                self.process.process.stdin.close()
         self.process = None
 
 
