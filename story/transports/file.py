@@ -108,19 +108,35 @@ class FileTransport:
     async def _converse(self, line: Line) -> None:
         for number, turn in enumerate(self._turns, start=1):
             if number in self._barge_in:
-                await _first_of(self._floor.until_free(), self._until_heard(line, self._barge_in[number]))
-            elif not await self._floor.until_free():
-                logger.warning("nothing was said before turn %d for %g s: the caller goes on", number, self._patience)
-            self._heard = 0.0
-            self._floor.caller_began()
-            await line.speak(turn)
+                await self._break_in(line, turn, self._barge_in[number])
+            else:
+                if not await self._floor.until_free():
+                    logger.warning("nothing was said before turn %d for %g s: on with it", number, self._patience)
+                self._begin()
+                await line.speak(turn)
             self._floor.caller_ended()
         await asyncio.Event().wait()
 
-    async def _until_heard(self, line: Line, seconds: float) -> None:
-        """The agent has spoken for `seconds` since the caller's last turn began."""
-        while (spoken := self._spoken(line)) < seconds or not spoken:
-            await line.tick()
+    async def _break_in(self, line: Line, turn: Samples, seconds: float) -> None:
+        """Speak as soon as the agent has spoken for `seconds` since the caller's last turn began, or has finished."""
+        free = asyncio.create_task(self._floor.until_free())
+
+        def due() -> bool:
+            spoken = self._spoken(line)
+            if not free.done() and (not spoken or spoken < seconds):
+                return False
+            self._begin()
+            return True
+
+        try:
+            await line.speak(turn, when=due)
+        finally:
+            free.cancel()
+            await asyncio.wait([free])
+
+    def _begin(self) -> None:
+        self._heard = 0.0
+        self._floor.caller_began()
 
     def _spoken(self, line: Line) -> float:
         return self._heard + (line.agent.position if self._floor.answering else 0.0)

@@ -206,7 +206,7 @@ class Line:
         self._on_frame = on_frame
         self._speech = np.zeros(0, np.int16)
         self._spoken = asyncio.Event()
-        self._ticked = asyncio.Condition()
+        self._due: Callable[[], bool] | None = None
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -215,28 +215,29 @@ class Line:
         count = int(SAMPLE_RATE * FRAME_SECONDS)
         number = 0
         while True:
-            agent, caller = self.agent.pull(count), self._next(count)
+            caller, agent = self._next(count), self.agent.pull(count)
             number += 1
             # Also when late: others get their turn on the loop between the ticks that catch up.
             await asyncio.sleep(max(0.0, start + number * FRAME_SECONDS - loop.time()))
             self.caller.push(caller)  # whole only now, as it would come from a microphone
             if self._on_frame:
                 self._on_frame(caller, agent)
-            async with self._ticked:
-                self._ticked.notify_all()
 
-    async def speak(self, speech: Samples) -> None:
-        """Say `speech` from the next tick on; returns when its last sample has been said."""
-        self._speech = speech
+    async def speak(self, speech: Samples, *, when: Callable[[], bool] | None = None) -> None:
+        """Say `speech` from the next tick on; returns when its last sample has been said.
+
+        when: asked as each tick begins; the speech waits for the first at which it is true. On the line's own clock,
+        as a task that waits for ticks comes late where they have to catch up.
+        """
+        self._speech, self._due = speech, when
         self._spoken.clear()
         await self._spoken.wait()
 
-    async def tick(self) -> None:
-        """The next tick is over."""
-        async with self._ticked:
-            await self._ticked.wait()
-
     def _next(self, count: int) -> Samples:
+        if self._due is not None:
+            if not self._due():
+                return np.zeros(count, np.int16)
+            self._due = None
         speech, self._speech = self._speech[:count], self._speech[count:]
         if len(speech) < count:
             self._spoken.set()

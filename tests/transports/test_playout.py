@@ -23,6 +23,23 @@ def frame(count: int, value: int = 1, *, channels: int = 1) -> rtc.AudioFrame:
 
 
 @dataclass
+class Carried:
+    """What a line carried: the caller's and the agent's sound of each tick."""
+
+    frames: list[tuple[Samples, Samples]] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __call__(self, caller: Samples, agent: Samples) -> None:
+        self.frames.append((caller, agent))
+        self.arrived.set()
+
+    async def until(self, count: int) -> None:
+        while len(self.frames) < count:
+            self.arrived.clear()
+            await self.arrived.wait()
+
+
+@dataclass
 class Heard:
     """What a playout reported."""
 
@@ -207,24 +224,24 @@ async def test_a_detached_input_hears_nothing() -> None:
 
 
 async def test_a_line_keeps_both_sides_in_step() -> None:
-    frames: list[tuple[Samples, Samples]] = []
-    line = Line(lambda caller, agent: frames.append((caller, agent)))
+    carried = Carried()
+    line = Line(carried)
     await line.agent.capture_frame(frame(2 * FRAME, 7))
     line.agent.flush()
     running = asyncio.create_task(line.run())
     speech = np.full(FRAME + 100, 9, np.int16)
     await line.speak(speech)
-    await line.tick()
+    await carried.until(len(carried.frames) + 1)  # its last tick has begun and is not over
     running.cancel()
-    caller = np.concatenate([caller for caller, _ in frames])
-    agent = np.concatenate([agent for _, agent in frames])
+    caller = np.concatenate([caller for caller, _ in carried.frames])
+    agent = np.concatenate([agent for _, agent in carried.frames])
     assert len(caller) == len(agent)
     assert np.count_nonzero(agent) == 2 * FRAME
     start = int(np.argmax(caller != 0))
     assert start % FRAME == 0
     assert caller[start : start + len(speech)].tolist() == speech.tolist()
     assert np.count_nonzero(caller) == len(speech)
-    heard = [np.frombuffer((await anext(line.caller)).data, np.int16) for _ in frames]
+    heard = [np.frombuffer((await anext(line.caller)).data, np.int16) for _ in carried.frames]
     assert np.array_equal(np.concatenate(heard), caller)
 
 
@@ -243,3 +260,25 @@ async def test_a_line_catches_up_with_its_clock(monkeypatch: pytest.MonkeyPatch)
         await asyncio.sleep(0)
     assert len(frames) == 50
     running.cancel()
+
+
+async def test_a_speech_that_waits_for_the_agent_begins_in_the_same_tick_also_when_ticks_are_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    now = loop.time()
+    monkeypatch.setattr(loop, "time", lambda: now)
+    carried = Carried()
+    line = Line(carried)
+    await line.agent.capture_frame(frame(20 * FRAME, 7))
+    line.agent.flush()
+    running = asyncio.create_task(line.run())
+    speaking = asyncio.create_task(
+        line.speak(np.full(FRAME, 9, np.int16), when=lambda: line.agent.position >= 5 * FRAME / SAMPLE_RATE)
+    )
+    await settle()
+    now += 1.0
+    await speaking
+    await carried.until(10)
+    running.cancel()
+    assert [bool(caller.any()) for caller, _ in carried.frames[:10]] == [False] * 5 + [True] + [False] * 4
