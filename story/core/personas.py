@@ -178,6 +178,12 @@ def _first_error(file: TomlFile, error: ValidationError) -> ConfigError:
             message = f"{problem['input']!r} is no name: use small letters, digits and _, starting with a letter"
         case "string_too_short":
             message = "is empty"
+        case "model_type" | "dict_type" | "model_attributes_type":
+            message = "is a table"
+        case "string_type":
+            message = 'is text, in quotes: "..."'
+        case "bool_type":
+            message = "is true or false"
     return file.error(keys, message)
 
 
@@ -250,6 +256,7 @@ def _field_faults(chain: Chain) -> Iterator[tuple[list[str], str]]:
         texts: list[tuple[list[str], str, set[str]]] = [
             ([*place, "instructions"], persona.instructions, known[name]),
             ([*place, "greeting"], persona.greeting or "", known[name]),
+            ([*place, "silence", "goodbye"], persona.silence.goodbye if persona.silence else "", known[name]),
             *(
                 ([*place, "then", "goodbye"], exit_.goodbye, known[name] | set(persona.arguments(exit_)))
                 for exit_ in persona.then
@@ -257,12 +264,16 @@ def _field_faults(chain: Chain) -> Iterator[tuple[list[str], str]]:
         ]
         for key, text, fields in texts:
             try:
-                used = [field for _, field, _, _ in string.Formatter().parse(text) if field is not None]
+                parts = [(field, spec or how) for _, field, spec, how in string.Formatter().parse(text)]
             except ValueError as error:
                 yield key, f"{error} (write {{{{ and }}}} for braces that are no field)"
                 continue
-            for field in used:
-                if not field.isidentifier():
+            for field, formatting in parts:
+                if field is None:
+                    continue
+                if formatting:  # what formats a number would fail on a word, and only once the call is there
+                    yield key, f"{{{field}}} can't be formatted ({formatting}): write {{{field}}} alone"
+                elif not field.isidentifier():
                     yield key, f"{{{field}}} is no field: write {{name}}, or {{{{ and }}}} for plain braces"
                 elif field not in fields:
                     hint = _did_you_mean(field, sorted(fields)) if fields else ""
