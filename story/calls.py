@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,8 +32,19 @@ Stacks = Annotated[
     list[str] | None, typer.Option("--stack", metavar="PERSONA=SPEC", help="A persona's stack. Repeatable.")
 ]
 EnvFile = Annotated[Path | None, typer.Option("--env-file", metavar="FILE", help="Read keys from FILE, not .env.")]
+
+
+def _finite(seconds: float | None) -> float | None:
+    if seconds is not None and not math.isfinite(seconds):
+        raise typer.BadParameter("name a number of seconds, or leave it out for no limit")
+    return seconds
+
+
 MaxDuration = Annotated[
-    float | None, typer.Option("--max-duration", metavar="SECONDS", min=0.1, help="End the call after so long.")
+    float | None,
+    typer.Option(
+        "--max-duration", metavar="SECONDS", min=0.1, callback=_finite, help="End the call after so many seconds."
+    ),
 ]
 Records = Annotated[Path | None, typer.Option("--record", metavar="FOLDER", help="Keep a log of the call there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the call's events, one JSON object a line.")]
@@ -113,10 +125,12 @@ def call(
 ) -> None:
     """Hold a whole call with recorded caller turns, in real time. Exits with 0 if the chain reached its end."""
 
+    barge_ins = _barge_ins(barge_in)
+
     def carrier() -> Transport:
         from story.transports.file import FileTransport
 
-        return FileTransport(turns, out=out, barge_in=_barge_ins(barge_in))
+        return FileTransport(turns, out=out, barge_in=barge_ins)
 
     stacks = _stacks(stack, intro=intro_stack, story=story_stack)
 
@@ -155,10 +169,14 @@ def _barge_ins(given: list[str] | None) -> dict[int, float]:
     for text in given or ():
         turn, _, seconds = text.partition(":")
         try:
-            number = int(turn)
-            barge_ins[number] = float(seconds)
+            number, after = int(turn), float(seconds)
         except ValueError:
-            raise typer.BadParameter(f"--barge-in {text!r}: write TURN:SECONDS, as in --barge-in 2:1.5") from None
+            number, after = 0, math.nan
+        if not math.isfinite(after):
+            raise typer.BadParameter(f"--barge-in {text!r}: write TURN:SECONDS, as in --barge-in 2:1.5")
+        if number in barge_ins:
+            raise typer.BadParameter(f"--barge-in is given twice for turn {number}")
+        barge_ins[number] = after
     return barge_ins
 
 
@@ -184,9 +202,8 @@ class Request:
         """
         import asyncio
 
-        from story.core.launch import hold_call
-        from story.core.live import prepare
         from story.core.plan import plan_call
+        from story.core.records import check_folder
         from story.logs import logged
         from story.progress import TerminalProgress
         from story.workspace import usable
@@ -194,7 +211,14 @@ class Request:
         space = usable(self.workspace, self.env_file)
         settings, plugins = space.settings, space.plugins
         plan = plan_call(plugins.registry, settings, chain=self.chain, stacks=self.stacks, audio=audio)
+        max_duration = self.max_duration or settings.call.max_duration
+        records = self.records or settings.call.records
+        if records is not None:
+            check_folder(records)
         transport = carrier()  # before anything is fetched: what it can't read or write is told at once
+        from story.core.launch import hold_call  # these import livekit, which takes seconds: errors come first
+        from story.core.live import prepare
+
         for line in (*([plan.why] if plan.why else []), *plan.warnings):
             typer.echo(line, err=True)
         with TerminalProgress(yes=self.yes) as progress:
@@ -206,8 +230,8 @@ class Request:
             plugins,
             settings,
             observers=[_print_json if self.as_json else observer(plan.chain)],
-            max_duration=self.max_duration or settings.call.max_duration,
-            records=self.records or settings.call.records,
+            max_duration=max_duration,
+            records=records,
         )
         with settings.exported(), logged(settings) as log:
             ended = asyncio.run(call)

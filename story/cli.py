@@ -5,6 +5,7 @@ The commands that hold a call are in `calls`; plugins add theirs through the hoo
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
 from story import calls
 from story.core.errors import StoryError
@@ -192,7 +194,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         space = open_workspace()
         space.plugins.add_commands(app)
-        app(list(sys.argv[1:] if arguments is None else arguments), prog_name="story", obj=space)
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        code = app(words, prog_name="story", obj=space, standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except TyperException as error:
+        from story.failures import report_usage
+
+        report_usage(error, space)
+        sys.exit(EXIT_USER)
+    except typer.Abort:
+        sys.exit(EXIT_INTERRUPTED)
     except StoryError as error:
         from story.failures import report_error
 
@@ -201,13 +212,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            from story.failures import report_full_disk
+
+            report_full_disk(error, space)
+            sys.exit(EXIT_USER)
         if os.environ.get("STORY_DEBUG") == "1":
             raise
         from story.failures import report_bug
 
         report_bug(error, space)
         sys.exit(EXIT_BUG)
-    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from story.core.errors import StoryError
 from story.core.registry import BUILTIN_STACKS, DEFAULT_CHAIN, ModelFactory, ModelOptions
 from story.core.requirements import WITHOUT_CHOICE, missing_package
+from story.core.settings import user_path
 from story.describe import StackInfo, default_stack, describe_stack
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """able: whether at least one built-in stack can run here."""
+    """able: whether the settings can be read and at least one built-in stack can run here."""
 
     able: bool
     checks: list[Check]
@@ -55,7 +56,7 @@ def examine(workspace: Workspace) -> Diagnosis:
         chain = None
         checks.insert(0, Check("chain", "bad", str(error)))
     stacks = list(_stacks(workspace, chain))
-    able = any(stack.ready for stack in stacks if stack.name in BUILT_IN)
+    able = workspace.fault is None and any(stack.ready for stack in stacks if stack.name in BUILT_IN)
     return Diagnosis(able, checks, stacks)
 
 
@@ -204,12 +205,12 @@ def _to_fetch(factory: ModelFactory) -> int:
 
 def _cache() -> Path:
     if chosen := os.environ.get("STORY_CACHE"):
-        return Path(chosen).expanduser()
+        return user_path(chosen)
     from platformdirs import user_cache_path
 
     return user_cache_path("story")
 
 
 def _short(path: Path) -> str:
-    home = Path.home()
+    home = user_path("~")
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

@@ -10,19 +10,38 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from story.core.errors import StackError, StoryError
+from story.core.errors import StackError, StoryError, printable
 from story.core.redact import redact
 from story.core.settings import Settings
 from story.version import __version__
 
 if TYPE_CHECKING:
+    from typer.exceptions import TyperException
+
     from story.workspace import Workspace
 
 
 def report_error(error: StoryError, workspace: Workspace | None) -> None:
     """Print what the user can mend; a stack is pointed into."""
-    text = error.pointed() if isinstance(error, StackError) else str(error)
+    text = error.pointed() if isinstance(error, StackError) else printable(str(error))
     typer.echo(redact(f"story: {text}", _settings(workspace)), err=True)
+
+
+def report_usage(error: TyperException, workspace: Workspace | None) -> None:
+    """Print which word of the command line can't be used; nothing where its help has just been printed instead."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return
+    text = " ".join(error.format_message().removeprefix("Invalid value: ").split())
+    command = getattr(getattr(error, "ctx", None), "command_path", "story")
+    end = "" if text.endswith((".", "?", "!")) else "."
+    line = f"story: {text[:1].lower()}{text[1:]}{end} See `{command} --help`"
+    typer.echo(redact(printable(line), _settings(workspace)), err=True)
+
+
+def report_full_disk(error: OSError, workspace: Workspace | None) -> None:
+    """Print what could not be written for want of room."""
+    what = f"{error.filename} can't be written" if error.filename else "the output can't be written"
+    typer.echo(redact(f"story: {what}: the disk is full", _settings(workspace)), err=True)
 
 
 def report_bug(error: Exception, workspace: Workspace | None) -> None:

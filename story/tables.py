@@ -205,5 +205,7 @@ def diagnosis(found: Diagnosis) -> None:
     for stack in found.stacks:
         rows.add_row(stack.name, _ready(stack))
     out.print(rows)
-    if not found.able:
+    if any(check.about == "settings" for check in found.checks):
+        out.print(Text("\nNothing can run before the settings can be read.", style=BAD))
+    elif not found.able:
         out.print(Text("\nNo built-in stack can run here yet: mend what is missing for one of them.", style=BAD))

@@ -7,6 +7,20 @@ class StoryError(Exception):
     """Base of every error that is the user's to mend. The command line prints it in one line and exits with 2."""
 
 
+def printable(text: str) -> str:
+    """`text` in one line that does nothing to a terminal: what is no character to be seen becomes a question mark."""
+    return "".join(char if char.isprintable() else " " if char.isspace() else "?" for char in text)
+
+
+def _columns(text: str) -> int:
+    """How wide `text` is on a terminal: East Asian characters take two columns, combining ones none."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(char) else 2 if east_asian_width(char) in "FW" else 1 for char in text)
+
+
 class StackError(StoryError):
     """A stack that can't be read, resolved or built.
 
@@ -22,10 +36,12 @@ class StackError(StoryError):
 
     def pointed(self) -> str:
         """The message, then the spec, then carets under the offending part."""
+        message = printable(str(self))
         if not self.spec:
-            return str(self)
-        carets = " " * self.start + "^" * max(1, self.end - self.start)
-        return f"{self}\n  {self.spec}\n  {carets}"
+            return message
+        before, part = (_columns(text) for text in (self.spec[: self.start], self.spec[self.start : self.end]))
+        carets = " " * before + "^" * max(1, part)
+        return f"{message}\n  {printable(self.spec)}\n  {carets}"
 
 
 class ConfigError(StoryError):

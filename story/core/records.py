@@ -11,6 +11,19 @@ from story.core.errors import ConfigError
 from story.core.events import Event
 
 
+def check_folder(folder: Path) -> None:
+    """Raise ConfigError where no record can be put into `folder`, which need not exist yet. Writes nothing."""
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise _unwritable(folder, f"{there} is not a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise _unwritable(folder, f"no permission to write in {there}")
+
+
+def _unwritable(folder: Path, why: str) -> ConfigError:
+    return ConfigError(f"can't write records to {folder}: {why}")
+
+
 class Record:
     """Writes the events of one call to `FOLDER/<time>-<call>.jsonl`.
 
@@ -26,7 +39,7 @@ class Record:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("xb", buffering=0)  # nothing is left behind that a later close would trip over
         except OSError as error:
-            raise ConfigError(f"can't write records to {folder}: {error.strerror or error}") from None
+            raise _unwritable(folder, error.strerror or str(error)) from None
         self._failure: OSError | None = None
 
     def __call__(self, event: Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -91,6 +92,14 @@ class Settings:
                     os.environ[name] = value
 
 
+def user_path(text: str) -> Path:
+    """A path as a user writes it: `~` is their home. One that belongs to nobody stays as it is."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
 def load_settings(
     *, env_file: Path | None = None, folder: Path | None = None, environ: Mapping[str, str] | None = None
 ) -> Settings:
@@ -107,7 +116,7 @@ def load_settings(
     from_file = _read_env(env_path, required=env_file is not None)
     env = MappingProxyType({**(from_file or {}), **(os.environ if environ is None else environ)})
     named = env.get(CONFIG_VARIABLE)
-    path = folder / (Path(named).expanduser() if named else CONFIG_NAME)
+    path = folder / (user_path(named) if named else CONFIG_NAME)
     settings = Settings(env=env, env_path=env_path if from_file is not None else None)
     if not named and not path.exists():
         return settings
@@ -200,13 +209,15 @@ def _call(toml: TomlFile, value: object) -> CallDefaults:
     table = _table(toml, ("call",), value)
     _known(toml, ("call",), table, ("max_duration", "records"))
     longest, records = table.get("max_duration"), table.get("records")
-    if longest is not None and (isinstance(longest, bool) or not isinstance(longest, int | float) or longest <= 0):
+    if longest is not None and (
+        isinstance(longest, bool) or not isinstance(longest, int | float) or not 0 < longest < math.inf
+    ):
         raise toml.error(("call", "max_duration"), "is a number of seconds greater than 0")
     if records is not None and not (isinstance(records, str) and records):
         raise toml.error(("call", "records"), "is the path of a folder")
     return CallDefaults(
         max_duration=None if longest is None else float(longest),
-        records=None if records is None else toml.path.parent / Path(records).expanduser(),
+        records=None if records is None else toml.path.parent / user_path(records),
     )
 
 

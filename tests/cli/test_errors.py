@@ -52,10 +52,37 @@ def test_a_stack_error_points_at_the_part(story: Story) -> None:
     assert done.stderr.splitlines()[1:] == ["  deepgram+gpt4o-mimi", "           ^^^^^^^^^^"]
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["stacks", "show"], ["plugins", "--colour"]])
-def test_usage_errors_exit_with_2(arguments: list[str], story: Story) -> None:
+@pytest.mark.parametrize("arguments, told", [
+    (["nonsense"], "no such command 'nonsense'. See `story --help`"),
+    (["stacks", "shw"], "no such command 'shw'. Did you mean 'show'? See `story stacks --help`"),
+    (["stacks", "show"], "missing argument 'SPEC'. See `story stacks show --help`"),
+    (["plugins", "--colour"], "no such option: --colour"),
+    (["talk", "--stack", "local"], "--stack 'local': write PERSONA=SPEC"),
+    (["talk", "--say", "hi", "--voice"], "--say is for text"),
+    (["talk", "--max-duration", "0"], "invalid value for '--max-duration'"),
+    (["talk", "--max-duration", "inf"], "invalid value for '--max-duration': name a number of seconds"),
+    (["call"], "missing argument 'TURN.wav...'"),
+    (["call", "a.wav", "--barge-in", "1"], "--barge-in '1': write TURN:SECONDS"),
+    (["call", "a.wav", "--barge-in", "1:nan"], "--barge-in '1:nan': write TURN:SECONDS"),
+    (["call", "a.wav", "--barge-in", "1:inf"], "--barge-in '1:inf': write TURN:SECONDS"),
+    (["call", "a.wav", "--barge-in", "1:1", "--barge-in", "1:2"], "--barge-in is given twice for turn 1"),
+])  # fmt: skip
+def test_usage_errors_are_one_line_and_exit_code_2(arguments: list[str], told: str, story: Story) -> None:
     done = story(*arguments)
-    assert done.returncode == 2 and "Error" in done.stderr and "Traceback" not in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"story: {told}")
+    assert len(done.stderr.splitlines()) == 1 and "--help`" in done.stderr
+
+
+def test_a_group_alone_prints_its_help(story: Story) -> None:
+    done = story("models")
+    assert "Usage: story models" in done.stdout and done.stderr == ""
+
+
+def test_the_carets_stand_under_wide_characters_and_nothing_moves_the_cursor(story: Story) -> None:
+    done = story("stacks", "show", "日本\x1b[31m+gpt4o-mini")
+    assert "\x1b" not in done.stderr
+    assert done.stderr.splitlines()[1:] == ["  日本?[31m+gpt4o-mini", "  " + "^" * 9]
 
 
 def test_a_broken_story_toml_names_file_and_line(story: Story, tmp_path: Path) -> None:

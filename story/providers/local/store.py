@@ -19,6 +19,7 @@ from pathlib import Path
 
 from story.core.errors import MissingPackageError, WeightsError
 from story.core.registry import Progress
+from story.core.settings import user_path
 from story.providers.local import catalogue as catalogues
 from story.providers.local import packaged
 from story.providers.local.catalogue import (
@@ -230,7 +231,7 @@ def cache_root() -> Path:
     """The folder of everything that `story` can fetch again: $STORY_CACHE, or the platform's cache folder."""
     chosen = os.environ.get("STORY_CACHE")
     if chosen:
-        return Path(chosen).expanduser()
+        return user_path(chosen)
     from platformdirs import user_cache_path
 
     return user_cache_path("story")
