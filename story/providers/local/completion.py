@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Protocol
 
@@ -60,7 +61,7 @@ class Request:
         if self.temperature > 0:
             # A small model likes to tell the same again: DRY makes every repeated stretch of words less likely.
             sampling |= {"repeat_penalty": 1.05, "repeat_last_n": 128}
-            sampling |= {"dry_multiplier": 0.8, "dry_allowed_length": 3, "dry_penalty_last_n": 1024}
+            sampling |= {"dry_multiplier": 0.6, "dry_allowed_length": 7, "dry_penalty_last_n": 1024}
         if self.seed is not None:
             sampling["seed"] = self.seed
         if self.grammar is not None:
@@ -133,6 +134,15 @@ def slot_table(url: str) -> SlotTable:
     return SlotTable()
 
 
+@cache
+def _engine_version() -> str:
+    """What is saved by one version of the engine is not read by another."""
+    try:
+        return version("xllamacpp")
+    except PackageNotFoundError:
+        return ""
+
+
 class Engine:
     """A connection to the engine, opened on first use and opened again when the engine has moved."""
 
@@ -161,7 +171,7 @@ class Engine:
         """Have `head` in a slot's memory and return the slot; from the disk where it was read before."""
         endpoint, session = await self._opened()
         slot = slot_table(endpoint.url).register(head)
-        name = f"{hashlib.sha256(head.encode()).hexdigest()[:32]}.kv"
+        name = f"{hashlib.sha256(f'{_engine_version()} {head}'.encode()).hexdigest()[:32]}.kv"
         if not await self._slot_action(session, endpoint, slot, "restore", name):
             async for _ in self.complete(Request(prompt=head, slot=slot, max_tokens=0)):
                 pass

@@ -19,6 +19,10 @@ SLOTS = 8
 CONTEXT = 8192
 """Tokens of key-value cache, shared by all slots; 28 KiB each for this model."""
 
+SAVED = 24
+"""Prompts kept on disk, 5 to 15 MB each: personas' instructions and tools, so that a call begins warm. No caller's
+words are among them."""
+
 BATCH = 64
 """Tokens read in one go. Small, so that a long prefill neither holds up a caller's turn nor outlives its request."""
 
@@ -74,9 +78,17 @@ def start(*, model_path: Path, api_key: str, threads: int) -> LlamaServer:
     saved = model_path.parent / "prompts"
     with suppress(OSError):
         saved.mkdir(mode=0o700, exist_ok=True)
+        _prune(saved)
         params.slot_save_path = f"{saved}{os.sep}"
     try:
         server = xllamacpp.Server(params)
     except RuntimeError as error:
         raise WeightsError(f"{model_path} can't be loaded ({error}); check it with: story models verify") from error
     return LlamaServer(url=server.listening_address, _server=server)
+
+
+def _prune(folder: Path) -> None:
+    """Keep the latest SAVED prompts."""
+    files = sorted(folder.glob("*.kv"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in files[SAVED:]:
+        path.unlink(missing_ok=True)

@@ -76,7 +76,8 @@ class Speech:
         before = self._line
         self._line += text
         if not before.strip():
-            text = _BULLET.sub("", _ROLE.sub("", text))
+            # At the very start the model names the one who speaks; later it would speak for somebody else.
+            text = _BULLET.sub("", text if self.said.strip() else _ROLE.sub("", text))
         if leak := _LEAK.search(text):
             text = text[: leak.start()]
             self.done = True
