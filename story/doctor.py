@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from story.core.errors import StoryError
-from story.core.registry import BUILTIN_STACKS, DEFAULT_CHAIN, ModelFactory, ModelOptions
-from story.core.requirements import WITHOUT_CHOICE, missing_package
+from story.core.registry import DEFAULT_CHAIN, ModelFactory, ModelOptions
+from story.core.requirements import missing_package
 from story.core.settings import user_path
 from story.describe import StackInfo, default_stack, describe_stack
 
@@ -26,7 +26,6 @@ GLIBC = (2, 34)
 """The wheels of the on-device models want manylinux_2_34."""
 
 WEB_PORT = 8765
-BUILT_IN = tuple(dict.fromkeys((*BUILTIN_STACKS, *WITHOUT_CHOICE)))
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """able: whether the settings can be read and at least one built-in stack can run here."""
+    """able: whether the settings can be read and at least one stack that comes with a plugin can run here."""
 
     able: bool
     checks: list[Check]
@@ -56,7 +55,8 @@ def examine(workspace: Workspace) -> Diagnosis:
         chain = None
         checks.insert(0, Check("chain", "bad", str(error)))
     stacks = list(_stacks(workspace, chain))
-    able = workspace.fault is None and any(stack.ready for stack in stacks if stack.name in BUILT_IN)
+    ready = {stack.name for stack in stacks if stack.ready}
+    able = workspace.fault is None and not ready.isdisjoint(workspace.registry.ready_made)
     return Diagnosis(able, checks, stacks)
 
 
@@ -78,7 +78,7 @@ def _checks(workspace: Workspace) -> Iterator[Check]:
 
 def _stacks(workspace: Workspace, chain: str | None) -> Iterator[StackInfo]:
     registry = workspace.registry
-    names = dict.fromkeys([*BUILT_IN, *registry.stacks])
+    names = dict.fromkeys([*registry.ready_made, *registry.stacks])
     for name, spec in [*([(DEFAULT_CHAIN, chain)] if chain else []), *((name, name) for name in names)]:
         try:
             found = describe_stack(spec, registry, workspace.settings, default_stack=chain)

@@ -137,8 +137,11 @@ def _present(key: Key) -> tuple[str, str]:
 def stacks(found: Sequence[StackInfo]) -> None:
     rows = table("STACK", "MODELS", "FROM", "READY")
     rows.columns[1].width = _width(line for stack in found for line in _models(stack).splitlines())
+    rows.padding = (0, 1, 0, 0)  # so that 80 columns hold four names side by side
     for stack in found:
         rows.add_row(stack.name, _models(stack), stack.source, _ready(stack))
+    for column in (rows.columns[0], rows.columns[2], rows.columns[3]):
+        column.min_width = _width(word for cell in column.cells for word in str(cell).split())
     console().print(rows)
 
 

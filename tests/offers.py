@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from story import Alias, ModelFactory, Role, hookimpl
-from story.core.contributions import FACTORY_HOOKS
 from story.core.plugins import Plugin, Plugins
 from story.core.registry import Registry
 from story.core.settings import Settings
@@ -61,6 +60,10 @@ WORLD: dict[str, Mapping[str, object]] = {
             Alias("openai-realtime", Role.REALTIME, "openai/gpt-realtime"),
             Alias("echo-voice", Role.TTS, "openai/gpt-4o-mini-tts:echo"),
         ],
+        "story_stacks": {
+            "openai": "stt=openai+llm=openai/gpt-4o-mini+tts=openai/gpt-4o-mini-tts:echo",
+            "openai-realtime": "openai/gpt-realtime",
+        },
     },
     "cartesia": {
         "story_stt": factory("cartesia", "ink"),
@@ -79,6 +82,3 @@ WORLD: dict[str, Mapping[str, object]] = {
 def world(settings: Settings | None = None, **more: Mapping[str, object]) -> Registry:
     """The registry of all these providers; `more` are plugins beside (or in place of) them."""
     return loaded(settings=settings, **{**WORLD, **more}).registry
-
-
-assert set(WORLD["openai"]) - {"story_aliases"} < set(FACTORY_HOOKS)

@@ -40,6 +40,7 @@ class Contributions:
             aliases=dict(self._aliases),
             stacks={**self._stacks, **self._settings.stacks},
             personas=dict(self._personas),
+            ready_made=tuple(self._stacks),
         )
 
     def add(self, hook: str, result: object, owner: str) -> tuple[list[str], list[str]]:

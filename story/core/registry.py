@@ -117,20 +117,21 @@ DEFAULT_CHAIN = "storyteller"
 LAST_RESORT = "local"
 """The stack that needs no key: for where no other can run."""
 
-BUILTIN_STACKS: Mapping[str, str] = {
-    "local": "stt=local+llm=local+tts=local",
-    "openai": "stt=openai+llm=openai/gpt-4o-mini+tts=openai/gpt-4o-mini-tts:echo",
-}
+BUILTIN_STACKS: Mapping[str, str] = {LAST_RESORT: "stt=local+llm=local+tts=local"}
 
 
 @dataclass(frozen=True)
 class Registry:
-    """Everything that the loaded plugins offer, by role and name. Looking things up imports nothing."""
+    """Everything that the loaded plugins offer, by role and name. Looking things up imports nothing.
+
+    ready_made: the names of the stacks that come with plugins, in the order they were registered.
+    """
 
     factories: Mapping[Role, Mapping[str, ModelFactory]] = field(default_factory=dict)
     aliases: Mapping[str, Alias] = field(default_factory=dict)
     stacks: Mapping[str, NamedStack] = field(default_factory=dict)
     personas: Mapping[str, Path | str] = field(default_factory=dict)
+    ready_made: tuple[str, ...] = ()
 
     def factory(self, role: Role, provider: str) -> ModelFactory | None:
         """What `provider` offers for `role`."""

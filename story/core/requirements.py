@@ -15,9 +15,6 @@ from story.core.resolve import resolve
 from story.core.resolved import ResolvedRef, ResolvedStack
 from story.core.settings import Settings
 
-WITHOUT_CHOICE = ("openai", "openai-realtime")
-"""The stacks that are tried, in this order, where a key of the chain's own is missing, before the last resort."""
-
 
 @dataclass(frozen=True)
 class Problem:
@@ -74,20 +71,28 @@ def stack_without_choice(
 
     defaults: the stacks that the chain's personas name. roles: those that will be built, whose keys count.
     The answer is None for "the chain's own, as all keys are there", else the name of the stack that takes the place
-    of them all.
+    of them all: the first that a plugin brought ready-made whose keys are there, else the last resort.
     """
     stacks = [resolve(spec, registry, default_stack=default_stack) for spec in dict.fromkeys(defaults)]
     missing = _keys(stacks, registry, settings, roles)
     if not missing:
         return None, "using the chain's own stacks"
     why = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set"
-    for name in WITHOUT_CHOICE:
+    for name in registry.ready_made:
         try:
-            if not _keys([resolve(name, registry)], registry, settings, roles):
-                return name, f"using the stack {name}: {why}, but all its keys are"
+            stack = resolve(name, registry)
         except StackError:  # its provider's plugin is blocked or broken
             continue
+        if _needs_keys(stack, registry, settings, roles) and not _keys([stack], registry, settings, roles):
+            return name, f"using the stack {name}: {why}, but all its keys are"
     return LAST_RESORT, f"using the stack {LAST_RESORT}, which needs no keys: {why}"
+
+
+def _needs_keys(
+    stack: ResolvedStack, registry: Registry, settings: Settings, roles: Collection[Role] | None
+) -> bool:
+    factories = ((ref, registry.factory(ref.role, ref.provider)) for ref in stack.refs_for(roles))
+    return any(ref.env(factory, settings) for ref, factory in factories if factory)
 
 
 def _keys(

@@ -136,3 +136,11 @@ def story_aliases() -> list[Alias]:
             spellings = {model, model.replace("gpt-", "gpt", 1)} if model[4:5].isdigit() else {model}
             aliases += [Alias(name, role, f"openai/{model}") for name in sorted(spellings)]
     return aliases
+
+
+@hookimpl
+def story_stacks() -> dict[str, str]:
+    return {
+        "openai": "stt=openai+llm=openai/gpt-4o-mini+tts=openai/gpt-4o-mini-tts:echo",
+        "openai-realtime": "openai/gpt-realtime",
+    }

@@ -96,3 +96,8 @@ def test_without_the_openai_pipeline_its_realtime_model_is_taken() -> None:
     registry = world(openai=openai)
     settings = Settings(env={"OPENAI_API_KEY": "secret"})
     assert stack_without_choice(["deepgram"], registry, settings)[0] == "openai-realtime"
+
+
+def test_a_stack_without_keys_is_no_reason_to_pass_over_the_last_resort() -> None:
+    registry = world(acme={"story_tts": factory("acme", "m"), "story_stacks": {"mine": "local+local+acme"}})
+    assert stack_without_choice([DEFAULT], registry, Settings())[0] == "local"
