@@ -30,6 +30,11 @@ Answer = str | Tool | Exception | Sequence[str | Tool]
 Script = Callable[[llm.ChatContext, list[llm.Tool], object], Answer]
 
 
+def last_user(chat_ctx: llm.ChatContext) -> str:
+    """What the caller said last, for scripts to go by."""
+    return next((m.text_content or "" for m in reversed(chat_ctx.messages()) if m.role == "user"), "")
+
+
 class ScriptedLLM(llm.LLM):
     """Answers with what `script(chat_ctx, tools, tool_choice)` returns; an Exception is raised."""
 

@@ -17,7 +17,7 @@ from story.core.call import Call
 from story.core.captions import Captions
 from story.core.live import LiveStack
 from story.core.personas import Chain, load_chain
-from tests.fakes import ScriptedLLM, ToneTTS, Tool
+from tests.fakes import ScriptedLLM, ToneTTS, Tool, last_user
 
 CHAIN = Path(__file__).parent / "two_personas.toml"
 
@@ -79,10 +79,6 @@ async def hold(caller: Any, stacks: dict[str, LiveStack], chain: Chain | None = 
     call.subscribe(seen.append)
     ended = await asyncio.wait_for(call.run(), 30)
     return Outcome(ended, seen)
-
-
-def last_user(chat_ctx: llm.ChatContext) -> str:
-    return next((m.text_content or "" for m in reversed(chat_ctx.messages()) if m.role == "user"), "")
 
 
 def intro(chat_ctx: llm.ChatContext, tools: list[llm.Tool], choice: object) -> Any:

@@ -15,7 +15,7 @@ from story.core.call import Call
 from story.core.live import LiveStack
 from story.core.personas import Chain, load_chain
 from story.transports.file import FileTransport
-from tests.fakes import LoudnessSTT, ScriptedLLM, ToneTTS, Tool
+from tests.fakes import LoudnessSTT, ScriptedLLM, ToneTTS, Tool, last_user
 
 CALLERS = Path(__file__).parents[1] / "callers"
 SPEECH = CALLERS / "john" / "turn4.wav"  # "Keep going, please.": one short stretch
@@ -40,10 +40,6 @@ async def hold(transport: FileTransport, stacks: dict[str, LiveStack], chain: Ch
 
 def of(seen: list[Any], kind: type[events.Event]) -> list[Any]:
     return [event for event in seen if isinstance(event, kind)]
-
-
-def last_user(chat_ctx: llm.ChatContext) -> str:
-    return next((m.text_content or "" for m in reversed(chat_ctx.messages()) if m.role == "user"), "")
 
 
 def asked_for(chat_ctx: llm.ChatContext, words: str) -> bool:

@@ -14,8 +14,8 @@ from story.core.agent import PersonaAgent
 from story.core.call import Call
 from story.core.live import LiveStack
 from story.core.personas import Chain, Exit, Persona, load_chain
-from tests.core.test_call import TypedCaller, last_user
-from tests.fakes import ScriptedLLM, Tool
+from tests.core.test_call import TypedCaller
+from tests.fakes import ScriptedLLM, Tool, last_user
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "chains.md").read_text(encoding="utf-8")

@@ -14,17 +14,13 @@ from story.core import events
 from story.core.call import Call
 from story.core.live import LiveStack
 from story.core.personas import load_chain
-from tests.fakes import LoudnessSTT, ScriptedLLM, ToneTTS, Tool
+from tests.fakes import LoudnessSTT, ScriptedLLM, ToneTTS, Tool, last_user
 
 CHAIN = Path(__file__).parents[1] / "core" / "two_personas.toml"
 CALLERS = Path(__file__).parents[1] / "callers"
 GREETING = "Hello, who are you?"
 STORY = "Once upon a time. What then?"
 GOODBYE = "Goodbye, Maria!"
-
-
-def last_user(chat_ctx: llm.ChatContext) -> str:
-    return next((m.text_content or "" for m in reversed(chat_ctx.messages()) if m.role == "user"), "")
 
 
 def script(chat_ctx: llm.ChatContext, tools: list[llm.Tool], choice: object) -> Any:

@@ -22,7 +22,8 @@ from story.core import events
 from story.transports.keyboard import Keyboard, LineEditor
 from story.transports.screen import Screen
 from story.transports.terminal import TerminalTransport
-from tests.transports.calls import GOODBYE, GREETING, STORY, Outcome, hold, last_user, make_call
+from tests.fakes import last_user
+from tests.transports.calls import GOODBYE, GREETING, STORY, Outcome, hold, make_call
 
 LINES = ["hm?", "Maria from Lisbon", "stop"]
 

@@ -70,10 +70,6 @@ class Recogniser:
     async def warm_up(self) -> None:
         await self.transcribe(np.zeros(SAMPLE_RATE, np.int16))
 
-    def close(self) -> None:
-        self._thread.shutdown(wait=True, cancel_futures=True)
-        self._transcriber.close()
-
     def _transcribe(self, samples: NDArray[np.int16]) -> str:
         began = time.monotonic()
         # Without some silence before it Moonshine mishears first words ("Alone." for "Hello?").
