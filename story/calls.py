@@ -78,6 +78,8 @@ def talk(
     if voice and say:
         raise typer.BadParameter("--say is for text: leave out --voice, or give recordings to `story call`")
 
+    if say and not all(turn.strip() for turn in say):
+        raise typer.BadParameter("--say is empty: give it the words of a turn")
     screen = None if as_json else _screen(prompts=not say and not voice)
 
     def carrier() -> Transport:
@@ -87,7 +89,7 @@ def talk(
             return DeviceTransport(screen=screen)
         from story.transports.terminal import TerminalTransport
 
-        return TerminalTransport(screen=screen, say=say)
+        return TerminalTransport(screen=screen, say=[_readable(turn) for turn in say] if say else None)
 
     def tell_end(event: Event) -> None:
         from story.core.events import CallEnded
@@ -142,6 +144,11 @@ def call(
     request = Request(ctx.obj, chain, stacks, env_file, max_duration, record, as_json, yes)
     ended = request.hold(carrier, transcript, audio=True)
     raise typer.Exit(0 if ended.reason == "finished" else 1)
+
+
+def _readable(argument: str) -> str:
+    """An argument whose bytes are not all in the terminal's encoding, with marks in place of those that are not."""
+    return argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _stacks(assignments: list[str] | None, *, intro: str | None, story: str | None) -> dict[str, str]:
@@ -205,6 +212,7 @@ class Request:
         from story.core.plan import plan_call
         from story.core.records import check_folder
         from story.logs import logged
+        from story.output import watched_output, while_it_can_be_written
         from story.progress import TerminalProgress
         from story.workspace import usable
 
@@ -233,15 +241,16 @@ class Request:
             max_duration=max_duration,
             records=records,
         )
-        with settings.exported(), logged(settings) as log:
-            ended = asyncio.run(call)
+        with settings.exported(), logged(settings) as log, watched_output() as output:
+            ended = asyncio.run(while_it_can_be_written(output, call))
         if ended.reason in FAILED and log:
             typer.echo(f"what went wrong is in {log}", err=True)
         return ended
 
 
 def _print_json(event: Event) -> None:
-    sys.stdout.write(json.dumps(event.as_dict(), ensure_ascii=False) + "\n")
+    unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    sys.stdout.write(json.dumps(event.as_dict(), ensure_ascii=not unicode) + "\n")
     sys.stdout.flush()
 
 

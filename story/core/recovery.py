@@ -108,9 +108,7 @@ class Recovery:
         before = self._stacks.spec(key)
         if not self._stacks.advance(key):
             return False
-        self._call.tell(
-            events.Fallback, role="stack", from_=before, to=self._stacks.spec(key), why=self._redact(why)
-        )
+        self._call.tell(events.Fallback, role="stack", from_=before, to=self._stacks.spec(key), why=self._redact(why))
         answering = self._call.agent is agent
         context = agent.chat_ctx.copy(exclude_instructions=True)
         self._call.session.update_agent(self._call.make_agent(key, context, resumed=answering))
@@ -124,6 +122,7 @@ class Recovery:
                 apology = Apology(agent)
                 self._call.session.update_agent(apology)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(apology.said.wait(), APOLOGY_SECONDS)
+                    async with asyncio.timeout(APOLOGY_SECONDS):
+                        await apology.said.wait()
         finally:
             self._call.hang_up("error")

@@ -74,7 +74,9 @@ class Floor:
         while (left := self._left()) > 0:
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), None if math.isinf(left) else left)
+                # not wait_for: before Python 3.12 it loses a cancellation that comes together with a change
+                async with asyncio.timeout(None if math.isinf(left) else left):
+                    await self._changed.wait()
         return self._answered
 
     def _left(self) -> float:

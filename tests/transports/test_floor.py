@@ -101,3 +101,15 @@ async def test_an_answer_that_thinks_on_is_not_over() -> None:
     assert not waiting.done()
     stage.state("listening")
     assert await waiting
+
+
+async def test_a_wait_is_cancelled_also_together_with_a_change() -> None:
+    stage = Stage()
+    stage.act("A")
+    waiting = asyncio.ensure_future(stage.floor.until_free())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    stage.state("speaking")
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(waiting, 5)
