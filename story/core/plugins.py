@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -129,7 +130,8 @@ class Plugins:
             return
         had_livekit = "livekit" in sys.modules
         try:
-            implementation = plugin.entry_point.load()
+            with redirect_stdout(sys.stderr):  # what it prints must not get between the lines of --json
+                implementation = plugin.entry_point.load()
         except (Exception, SystemExit) as error:
             plugin.fault("can't be imported", error, self._settings)
         else:
