@@ -10,10 +10,10 @@ from story.providers.local.prompt import clean
 from story.providers.local.slots import flat
 from story.providers.local.wanted import Wanted
 
-CERTAIN = 0.48
-"""The share of "yes" among the model's "yes" and "no" from which on the caller asks for it. Of the `dev` lines in
-benchmarks/data/endings.toml all ends but one lie above (from 0.54 on, mostly), and all that goes on, where no rule
-catches it, below (up to 0.45)."""
+CERTAIN = 0.46
+"""The share of "yes" among the model's "yes" and "no" from which on the caller asks for it. Of the first sixty `dev`
+lines of benchmarks/data/endings.toml, those that go on and that no rule catches lie below 0.453, the ends above 0.47
+but for one."""
 
 _RULES = (
     "Phone calls, line by line. Does the caller's line ask for the function now? A question, a wish for something else "
@@ -104,7 +104,8 @@ _WISH = re.compile(
 # What ends something is not asked for by wanting something, but for wanting an end.
 _ENDING = re.compile(r"\b(?:end|ends|finish|finished|close|stop|over|done|goodbye|hang up|leave|quit)\b")
 _MORE = re.compile(
-    r"\bi (?:want|need|choose|like|love) (?!.*(?:end|stop|finish|clos|over|done|goodbye|hang|leav|quit|go\b))"
+    r"\bi(?:'d| would)? (?:want|need|choose|like|love|rather|prefer) "
+    r"(?!.*(?:end|stop|finish|clos|over|done|goodbye|hang|leav|quit|go\b))"
 )
 _SENTENCE = re.compile(r"[^.?!]+[.?!]*")
 # A question that begins like this is a request; any other wants to know something.
