@@ -119,6 +119,7 @@ class Recording:
         self._wave = wave.open(self._file, "wb")  # noqa: SIM115 (closed by commit and discard)
         self._wave.setparams((2, 2, SAMPLE_RATE, 0, "NONE", ""))
         self._open = True
+        self._failure: AudioError | None = None
 
     def write(self, caller: Samples, agent: Samples) -> None:
         """The next stretch of the call; both sides are equally long."""
@@ -128,10 +129,13 @@ class Recording:
             self._wave.writeframesraw(np.column_stack((caller, agent)).astype("<i2").tobytes())
         except OSError as error:
             self.discard()
-            raise _unwritable(self.path, error) from error
+            self._failure = _unwritable(self.path, error)
+            raise self._failure from error
 
     def commit(self) -> None:
-        """Put the file in its place."""
+        """Put the file in its place. Raises again what kept a stretch from being written."""
+        if self._failure is not None:
+            raise self._failure
         if not self._open:
             return
         try:

@@ -16,7 +16,7 @@ from story.transports.file import FileTransport
 from story.transports.floor import SETTLE_SECONDS
 from story.transports.sound import SAMPLE_RATE, read_wav
 from tests.fakes import SECONDS_PER_CHARACTER
-from tests.transports.calls import CALLERS, GOODBYE, GREETING, STORY, hold
+from tests.transports.calls import CALLERS, GOODBYE, GREETING, STORY, hold, make_call
 
 TICK = 480
 LONG = "This story goes on and on and it does not end for a very long while, so you may well break into it. " * 2
@@ -129,9 +129,11 @@ async def test_a_disk_that_runs_full_ends_the_call(tmp_path: Path, monkeypatch: 
     turn = tone(tmp_path / "1.wav", 0.5, 500)
     monkeypatch.setattr(sound.os, "getpid", lambda: "full")
     (tmp_path / ".out.wav.full.part").symlink_to("/dev/full")
-    outcome = await hold(FileTransport([turn], out=tmp_path / "out.wav"), hears=["hm?"])
-    assert outcome.ended.reason == "lost"
-    fault = outcome.of(events.CallFault)[0]
+    call, seen = make_call(FileTransport([turn], out=tmp_path / "out.wav"), hears=["hm?"])
+    with pytest.raises(AudioError, match="No space left on device"):  # once all is closed
+        await call.run()
+    assert [event.reason for event in seen if isinstance(event, events.CallEnded)] == ["lost"]
+    (fault,) = (event for event in seen if isinstance(event, events.CallFault))
     assert fault.where == "transport" and "No space left on device" in fault.message
     assert names(tmp_path) == ["1.wav"]
 

@@ -1,0 +1,34 @@
+"""Signals during a call: it ends in order, and the handling that was there before comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import pytest
+
+from story.transports.interrupts import hang_up_on_interrupt
+
+
+class Line:
+    """A call as far as a signal is concerned."""
+
+    def __init__(self) -> None:
+        self.reason: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def hang_up(self, reason: str) -> None:
+        self.reason.set_result(reason)
+
+
+REASONS = {"SIGINT": "caller_left", "SIGTERM": "shutdown", "SIGHUP": "shutdown"}
+
+
+@pytest.mark.parametrize("name", [name for name in REASONS if hasattr(signal, name)])
+async def test_a_signal_ends_the_call(name: str) -> None:
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    line = Line()
+    with hang_up_on_interrupt(line):  # type: ignore[arg-type]
+        signal.raise_signal(number)
+        assert await asyncio.wait_for(line.reason, 5) == REASONS[name]
+    assert signal.getsignal(number) == (signal.default_int_handler if name == "SIGINT" else before)
