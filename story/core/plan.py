@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from story.core.errors import ConfigError, StoryError
+from story.core.errors import ConfigError, StackError, StoryError
 from story.core.nearest import did_you_mean
 from story.core.personas import Chain, load_chain
 from story.core.registry import DEFAULT_CHAIN, LAST_RESORT, Registry, Role
@@ -14,6 +14,7 @@ from story.core.requirements import require, stack_without_choice
 from story.core.resolve import resolve
 from story.core.resolved import ResolvedStack
 from story.core.settings import Settings
+from story.core.toml import read_toml
 
 TEXT_ROLES = frozenset({Role.LLM, Role.REALTIME})
 """What a conversation in text needs of a stack."""
@@ -52,14 +53,18 @@ def find_chain(name: str, registry: Registry) -> tuple[str, Chain]:
     Raises:
         ConfigError: there is neither, or it is no valid chain.
     """
-    path = registry.personas.get(name)
-    if isinstance(path, Path):
-        return name, load_chain(path)
-    if name.endswith(".toml") or "/" in name or Path(name).is_file():
-        return Path(name).stem, load_chain(Path(name))
+    if path := _file(name, registry):
+        return name if name in registry.personas else path.stem, load_chain(path)
     chains = [known for known, place in registry.personas.items() if isinstance(place, Path)]
     hint = did_you_mean(name, chains, otherwise=f"; there are {', '.join(chains)}, or give a TOML file")
     raise ConfigError(f"unknown chain {name!r}{hint}")
+
+
+def _file(chain: str, registry: Registry) -> Path | None:
+    path = registry.personas.get(chain)
+    if isinstance(path, Path):
+        return path
+    return Path(chain) if chain.endswith(".toml") or "/" in chain or Path(chain).is_file() else None
 
 
 def plan_call(
@@ -84,6 +89,8 @@ def plan_call(
             known = list(loaded.personas)
             hint = did_you_mean(persona, known, otherwise=f"; it has {', '.join(known)}")
             raise ConfigError(f"the chain {name} has no persona {persona!r}{hint}")
+    if path := _file(chain, registry):
+        _check_specs(path, loaded, asked, registry)
     roles = frozenset(Role) if audio else TEXT_ROLES
     specs, why = _specs(loaded, asked, registry, settings, roles)
     resolved = {key: resolve(spec, registry, default_stack=loaded.default_stack) for key, spec in specs.items()}
@@ -98,6 +105,21 @@ def plan_call(
     for stack in plan.every_stack:
         require(stack, registry, settings, roles=plan.roles)
     return plan
+
+
+def _check_specs(path: Path, chain: Chain, asked: Mapping[str, str], registry: Registry) -> None:
+    """Raise ConfigError, with the place in the chain's file, where a stack that it names means nothing."""
+    written: list[tuple[tuple[str, ...], str | None]] = [(("default_stack",), chain.default_stack)]
+    for key, persona in chain.personas.items():
+        own = None if key in asked else persona.stack
+        written += [(("personas", key, "stack"), own), (("personas", key, "fallback_stack"), persona.fallback_stack)]
+    for keys, spec in written:
+        if spec is None:
+            continue
+        try:
+            resolve(spec, registry, default_stack=chain.default_stack)
+        except StackError as error:
+            raise read_toml(path).error(keys, str(error)) from error
 
 
 def _specs(

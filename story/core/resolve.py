@@ -201,7 +201,8 @@ def _oddities(ref: ResolvedRef, factory: ModelFactory) -> tuple[str, ...]:
         found.append((f"unknown model {ref.model!r} of {ref.provider} {ref.role}{hint}{there_are}", factory.closed))
     if ref.variant is not None and ref.role in (Role.TTS, Role.REALTIME):
         if factory.voices and ref.variant not in factory.voices:
-            hint = did_you_mean(ref.variant, factory.voices)
+            listed = f"; `story providers show {ref.provider}` lists its voices"
+            hint = did_you_mean(ref.variant, factory.voices, otherwise=listed)
             found.append((f"unknown voice {ref.variant!r} of {ref.provider}{hint}", factory.closed))
     elif ref.variant is not None and not (ref.role is Role.STT and _LANGUAGE.fullmatch(ref.variant)):
         found.append((f"{ref.variant!r} is no language that {a(ref.role)} could hear", False))

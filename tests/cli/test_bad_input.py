@@ -59,6 +59,14 @@ def test_a_chain_that_is_none(story: Story, tmp_path: Path) -> None:
     one_line(story("talk", "--say", "hi", "--stack", "storry=local"), "no persona 'storry' (did you mean story?)")
 
 
+def test_a_stack_in_a_chain_is_pointed_at_in_its_file(story: Story, tmp_path: Path) -> None:
+    (tmp_path / "odd.toml").write_text(
+        'start = "a"\n[personas.a]\nname = "A"\ninstructions = "Talk."\nstack = "gpt4o-mimi"\n'
+        '[personas.a.then]\ntool = "done"\ndescription = "When done."\nnext = "end"\n'
+    )
+    one_line(story("talk", "--say", "hi", "--chain", "odd.toml"), "odd.toml:5: personas.a.stack: unknown model")
+
+
 def test_records_that_can_not_be_kept_are_told_before_anything_is_fetched(story: Story, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     one_line(story("talk", "--say", "hi", "--record", "file/calls"), "can't write records to file/calls")
