@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 GOOD, ODD, BAD, FAINT = "green", "yellow", "red", "dim"
 WIDEST = 40
 """Columns; half of the 80 that are enough for every table."""
+NARROW = 60
+"""Columns; where there are fewer, a row is written below its name instead of beside it."""
 
 
 def console() -> Console:
@@ -33,6 +35,20 @@ def table(*headers: str) -> Table:
     return made
 
 
+def _print(out: Console, rows: Table) -> None:
+    """The table, or its rows one below another where a terminal is too narrow for columns."""
+    if out.width >= NARROW:
+        out.print(rows)
+        return
+    cells = [list(column.cells) for column in rows.columns]
+    for name, *rest in zip(*cells, strict=True):
+        out.print(name, style="bold")
+        for column, cell in zip(rows.columns[1:], rest, strict=True):
+            header = f"{str(column.header).lower()}: " if column.header and str(cell) else ""
+            text = cell if isinstance(cell, Text) else str(cell)
+            out.print(Padding(Text.assemble((header, FAINT), text), (0, 0, 0, 2)))
+
+
 def plugins(found: Sequence[PluginInfo], *, tracebacks: bool) -> None:
     out = console()
     rows = table("PLUGIN", "FROM", "STATUS", "OFFERS")
@@ -43,7 +59,7 @@ def plugins(found: Sequence[PluginInfo], *, tracebacks: bool) -> None:
         if plugin.slow:
             status.append(", slow", style=ODD)
         rows.add_row(plugin.name, version, status, _offers(plugin))
-    out.print(rows)
+    _print(out, rows)
     for plugin in found:
         for fault in plugin.faults:
             out.print(Text.assemble((f"\n{plugin.name}: ", "bold"), (fault, BAD)))
@@ -77,28 +93,44 @@ def providers(found: Sequence[ProviderInfo]) -> None:
     for provider in found:
         roles = ", ".join(offer.role.replace("_", " ") for offer in provider.offers)
         rows.add_row(provider.name, roles, _keys(provider.keys), _installed(provider))
-    console().print(rows)
+    _print(console(), rows)
 
 
 def provider(found: ProviderInfo) -> None:
     out = console()
     out.print(Text(found.name, style="bold"))
-    out.print(Text.assemble("  key      ", _keys(found.keys)))
-    out.print(Text.assemble("  package  ", _packages(found)))
+    out.print(_facts({"key": _keys(found.keys), "package": _packages(found)}))
     for offer in found.offers:
         out.print(Text(f"\n{offer.role.replace('_', ' ')}", style="bold"))
-        rows = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-        rows.add_column(style=FAINT)
-        rows.add_column(overflow="fold")
-        rows.add_row("  models", _with_default(offer.models, offer.default_model))
+        facts = _models_by_family(offer.models, offer.default_model)
         if offer.voices or offer.default_voice:
-            rows.add_row("  voices", _with_default(offer.voices, offer.default_voice))
+            facts["voices"] = _with_default(offer.voices, offer.default_voice)
         if offer.aliases:
-            rows.add_row(
-                "  aliases",
-                ", ".join(f"{name} = {ref}" if name != ref else name for name, ref in offer.aliases.items()),
-            )
-        out.print(rows)
+            # without spaces, so that no line breaks within one
+            names = (f"{name}={ref}" if name != ref else name for name, ref in offer.aliases.items())
+            facts["aliases"] = Text(", ".join(names))
+        out.print(_facts(facts))
+
+
+def _facts(facts: Mapping[str, Text]) -> Table:
+    """What is known, each under its name."""
+    rows = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    rows.add_column(style=FAINT, min_width=9, no_wrap=True)
+    rows.add_column(overflow="fold")
+    for name, text in facts.items():
+        rows.add_row(f"  {name}", text)
+    return rows
+
+
+def _models_by_family(models: Sequence[str], default: str) -> dict[str, Text]:
+    """ "models", then those of each family ("responses/gpt-5") under the family's name, which is said only once."""
+    plain = [name for name in models if "/" not in name or name == default]
+    families: dict[str, list[str]] = {}
+    for name in models:
+        family, slash, rest = name.partition("/")
+        if slash and name != default:
+            families.setdefault(f"{family}/", []).append(rest)
+    return {"models": _with_default(plain, default), **{name: Text(", ".join(rest)) for name, rest in families.items()}}
 
 
 def _with_default(names: Iterable[str], default: str | None) -> Text:
@@ -142,7 +174,7 @@ def stacks(found: Sequence[StackInfo]) -> None:
         rows.add_row(stack.name, _models(stack), stack.source, _ready(stack))
     for column in (rows.columns[0], rows.columns[2], rows.columns[3]):
         column.min_width = _width(word for cell in column.cells for word in str(cell).split())
-    console().print(rows)
+    _print(console(), rows)
 
 
 def _width(names: Iterable[str]) -> int:
@@ -169,7 +201,7 @@ def stack(found: StackInfo) -> None:
         for number, model in enumerate(role.models):
             name, origin = (role.role.replace("_", " "), role.origin) if number == 0 else ("  then", "")
             rows.add_row(name, _model(model), origin, _keys(model.keys))
-    out.print(rows)
+    _print(out, rows)
     for origin, source in dict.fromkeys((role.origin, role.source) for role in found.roles if role.source):
         out.print(Text.assemble(f"\n{origin[0].upper()}{origin[1:]}: ", source))
     out.print()
@@ -202,12 +234,12 @@ def diagnosis(found: Diagnosis) -> None:
     for check in found.checks:
         style = {"ok": GOOD, "note": ODD}.get(check.state, BAD)
         rows.add_row(check.about, Text(check.state, style=style), check.found)
-    out.print(rows)
+    _print(out, rows)
     out.print()
     rows = table("STACK", "READY")
     for stack in found.stacks:
         rows.add_row(stack.name, _ready(stack))
-    out.print(rows)
+    _print(out, rows)
     if any(check.about == "settings" for check in found.checks):
         out.print(Text("\nNothing can run before the settings can be read.", style=BAD))
     elif not found.able:

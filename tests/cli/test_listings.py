@@ -166,3 +166,17 @@ def test_doctor_goes_on_with_a_broken_story_toml(story: Story, tmp_path: Path) -
     done = story("doctor")
     assert "story.toml" in done.stdout and "Traceback" not in done.stderr
     assert "--help" in story("--help").stdout
+
+
+@pytest.mark.parametrize("arguments", [["providers"], ["stacks"], ["stacks", "show", "local"], ["doctor"]])
+def test_a_narrow_terminal_gets_words_and_not_columns_of_letters(arguments: list[str], story: Story) -> None:
+    lines = story(*arguments, COLUMNS="40").stdout.splitlines()
+    assert max(map(len, lines)) <= 40
+    assert not [line for line in lines if len(line.strip()) == 1]
+
+
+def test_models_of_a_family_name_it_once(story: Story) -> None:
+    shown = story("providers", "show", "openai").stdout
+    assert shown.count("responses/") == 1 and max(map(len, shown.splitlines())) <= 80
+    assert "gpt4o-mini=gpt-4o-mini" in shown
+    assert "responses/gpt-5" in json.dumps(json.loads(story("providers", "show", "openai", "--json").stdout))
