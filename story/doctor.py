@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from story.core.errors import StoryError
+from story.core.nearest import did_you_mean
 from story.core.registry import DEFAULT_CHAIN, ModelFactory, ModelOptions
 from story.core.requirements import missing_package
 from story.core.settings import user_path
@@ -65,6 +66,7 @@ def _checks(workspace: Workspace) -> Iterator[Check]:
         yield Check("settings", "bad", str(workspace.fault))
     yield _python()
     yield _machine()
+    yield from _unknown_names(workspace)
     for plugin in workspace.plugins.all:
         for fault in plugin.faults:
             yield Check(f"plugin {plugin.name}", "note", fault.message)
@@ -107,6 +109,17 @@ def _machine() -> Check:
             "machine", "note", f"{here}; on-device models need x86_64 with glibc {GLIBC[0]}.{GLIBC[1]} or newer"
         )
     return Check("machine", "ok", here)
+
+
+def _unknown_names(workspace: Workspace) -> Iterator[Check]:
+    """What story.toml says about providers and plugins that are not there: nobody else would notice."""
+    providers = workspace.registry.providers()
+    plugins = {name for plugin in workspace.plugins.all for name in (plugin.name, plugin.distribution) if name}
+    for name in workspace.settings.providers:
+        if name not in providers:
+            yield Check("story.toml", "note", f"[providers.{name}]: no such provider{did_you_mean(name, providers)}")
+    for name in sorted(workspace.settings.blocked - plugins):
+        yield Check("story.toml", "note", f"[plugins] block: no plugin {name!r}{did_you_mean(name, plugins)}")
 
 
 def _packages(workspace: Workspace) -> Iterator[Check]:

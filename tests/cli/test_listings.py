@@ -180,3 +180,12 @@ def test_models_of_a_family_name_it_once(story: Story) -> None:
     assert shown.count("responses/") == 1 and max(map(len, shown.splitlines())) <= 80
     assert "gpt4o-mini=gpt-4o-mini" in shown
     assert "responses/gpt-5" in json.dumps(json.loads(story("providers", "show", "openai", "--json").stdout))
+
+
+def test_doctor_tells_names_in_story_toml_that_mean_nothing(story: Story, tmp_path: Path) -> None:
+    (tmp_path / "story.toml").write_text(
+        '[providers.openia]\nbase_url = "http://127.0.0.1"\n[plugins]\nblock = ["silreo"]\n'
+    )
+    checks = [check["found"] for check in json.loads(story("doctor", "--json").stdout)["checks"]]
+    assert "[providers.openia]: no such provider (did you mean openai?)" in checks
+    assert "[plugins] block: no plugin 'silreo' (did you mean silero?)" in checks

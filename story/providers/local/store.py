@@ -94,8 +94,10 @@ class Store:
             lacking = [file for file in model.files if not self._whole(folder, file, progress)]
             if not lacking:
                 return self.paths(name)
-            wrong = sum(file.size for file in lacking if _size(folder / file.name) == file.size)
-            if ask and not progress.confirm(question({name: self.missing(name) + wrong})):
+            wrong = [file for file in lacking if _size(folder / file.name) == file.size]
+            why = f"{' and '.join(file.name for file in wrong)}: wrong checksum, to be fetched again. " if wrong else ""
+            size = self.missing(name) + sum(file.size for file in wrong)
+            if ask and not progress.confirm(why + question({name: size})):
                 raise WeightsError(f"{name} was not fetched; `story models pull {name}` does it when it suits you")
             return self._pull(model, progress)
 
