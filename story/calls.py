@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from story.core.registry import DEFAULT_CHAIN
+from story.plain import PlainCommand
 
 if TYPE_CHECKING:
     from story.core.call import Observer
@@ -46,15 +47,15 @@ MaxDuration = Annotated[
         "--max-duration", metavar="SECONDS", min=0.1, callback=_finite, help="End the call after so many seconds."
     ),
 ]
-Records = Annotated[Path | None, typer.Option("--record", metavar="FOLDER", help="Keep a log of the call there.")]
+Records = Annotated[Path | None, typer.Option("--record", metavar="FOLDER", help="Keep the record of the call there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the call's events, one JSON object a line.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Fetch missing models without asking.")]
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add the commands that hold a call."""
-    app.command()(talk)
-    app.command()(call)
+    app.command(cls=PlainCommand)(talk)
+    app.command(cls=PlainCommand)(call)
 
 
 def talk(
@@ -106,7 +107,7 @@ def talk(
 
 def call(
     ctx: typer.Context,
-    turns: Annotated[list[Path], typer.Argument(metavar="TURN.wav...", help="What the caller says, a file a turn.")],
+    turns: Annotated[list[Path], typer.Argument(metavar="TURN.wav", help="What the caller says, a file a turn.")],
     *,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Record the call (left: caller, right: agent).")

@@ -66,15 +66,6 @@ def story(
     """Staged voice conversations: several personas, one call, any mix of speech and language models."""
 
 
-@app.command(cls=PlainCommand)
-def run() -> None:
-    """Serve calls. Not there yet: use `story talk` or `story call`."""
-    raise StoryError(
-        "`story run` has nothing to serve calls over yet; use `story talk` (add --voice to speak)"
-        " or `story call` with recorded turns"
-    )
-
-
 calls.add_commands(app)
 app.add_typer(stacks_app, name="stacks")
 app.add_typer(providers_app, name="providers")
@@ -172,6 +163,15 @@ def doctor(ctx: typer.Context, *, as_json: AsJson = False, env_file: EnvFile = N
 def version() -> None:
     """Print the version."""
     typer.echo(f"story {__version__}")
+
+
+@app.command(cls=PlainCommand)
+def run() -> None:
+    """Serve calls. Not there yet: use `story talk` or `story call`."""
+    raise StoryError(
+        "`story run` has nothing to serve calls over yet; use `story talk` (add --voice to speak)"
+        " or `story call` with recorded turns"
+    )
 
 
 def _workspace(ctx: typer.Context, env_file: Path | None = None) -> Workspace:

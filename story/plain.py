@@ -1,4 +1,4 @@
-"""Commands that read their words without pydantic.
+"""Commands that read their words without pydantic, and whose help does not call a switch a `<bool>`.
 
 Since 0.29 typer has pydantic read every parameter that is not a flag, and importing pydantic takes longer than all
 else that `story stacks show` does. A word that stays a word needs nobody to read it.
@@ -33,8 +33,18 @@ def _take_words(params: Iterable[object]) -> None:
             setattr(param, _READER, _Words())
 
 
+def _quiet(params: list[Any]) -> list[Any]:
+    for param in params:
+        if isinstance(param, TyperOption) and param.is_flag and param.metavar is None:
+            param.metavar = ""
+    return params
+
+
 class PlainCommand(TyperCommand):
     """For `@app.command(cls=PlainCommand)`."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _quiet(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         _take_words(self.get_params(ctx))
@@ -43,6 +53,9 @@ class PlainCommand(TyperCommand):
 
 class PlainGroup(TyperGroup):
     """For `typer.Typer(cls=PlainGroup)`."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _quiet(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         _take_words(self.get_params(ctx))

@@ -61,7 +61,7 @@ def test_a_stack_error_points_at_the_part(story: Story) -> None:
     (["talk", "--say", "hi", "--voice"], "--say is for text"),
     (["talk", "--max-duration", "0"], "invalid value for '--max-duration'"),
     (["talk", "--max-duration", "inf"], "invalid value for '--max-duration': name a number of seconds"),
-    (["call"], "missing argument 'TURN.wav...'"),
+    (["call"], "missing argument 'TURN.wav'"),
     (["call", "a.wav", "--barge-in", "1"], "--barge-in '1': write TURN:SECONDS"),
     (["call", "a.wav", "--barge-in", "1:nan"], "--barge-in '1:nan': write TURN:SECONDS"),
     (["call", "a.wav", "--barge-in", "1:inf"], "--barge-in '1:inf': write TURN:SECONDS"),
