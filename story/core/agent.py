@@ -9,23 +9,15 @@ from livekit.agents import Agent, RunContext, ToolError, function_tool
 from livekit.agents.llm import ChatContext, Tool, Toolset
 
 from story.core.personas import END, Exit, Persona, Value
+from story.core.turns import turn_handling
 
 if TYPE_CHECKING:
-    from livekit.agents.voice.turn import TurnHandlingOptions
-
     from story.core.call import Call
     from story.core.live import LiveStack
 
 GREETING = "Begin your part of the conversation now, in one or two short sentences."
 APOLOGY = "I'm sorry, something went wrong on my side and I have to end our call here. Goodbye."
 RESUMED = "Answer what the caller said last."
-
-
-def _turn_handling(stack: LiveStack, *, audio: bool) -> TurnHandlingOptions:
-    """On the agent, never on the session: there it would switch a realtime model's own turn detection off."""
-    if stack.realtime or not audio:
-        return {}
-    return {"turn_detection": stack.turn_detection or "vad", "interruption": {"mode": "vad"}}
 
 
 class PersonaAgent(Agent):
@@ -63,7 +55,7 @@ class PersonaAgent(Agent):
             llm=stack.llm,
             tts=stack.tts if audio else None,
             vad=stack.vad if audio else None,
-            turn_handling=_turn_handling(stack, audio=audio),
+            turn_handling=turn_handling(stack, audio=audio),
         )
 
     async def on_enter(self) -> None:

@@ -19,6 +19,7 @@ from story.core.agent import PersonaAgent
 from story.core.errors import CallError, StoryError
 from story.core.narration import Narration
 from story.core.personas import Chain, Value
+from story.core.readahead import ReadAhead
 from story.core.recovery import PersonaStacks, Recovery
 from story.core.session import StagedSession
 from story.core.silence import SilenceWatch
@@ -85,6 +86,7 @@ class Call:
         self._usage = Usage(lambda: self.persona)
         self._silence = SilenceWatch(self._silence_seconds, self._on_silence)
         self._narration = Narration(self, self._silence)
+        self._read_ahead = ReadAhead(self)
         self._recovery = Recovery(self, self._stacks, redact)
 
     # -- what personas, transports and observers use
@@ -217,6 +219,7 @@ class Call:
         session.on("error", self._recovery.on_error)
         session.on("close", self._on_close)
         self._narration.follow(session)
+        self._read_ahead.follow(session)
         self._watch_usage()
         await self._transport.attach(self, session)
         self._started = time.monotonic()
@@ -239,6 +242,7 @@ class Call:
             raise
         finally:
             self._silence.stop()
+            self._read_ahead.stop()
             self._recovery.stop()
             if carrying:
                 carrying.cancel()

@@ -80,6 +80,9 @@ class LocalLLM(llm.LLM[str]):
     def provider(self) -> str:
         return PROVIDER
 
+    end_of_turn_delay = 0.8
+    """Seconds; about what the pass over the caller's words and a first sentence take on two cores."""
+
     async def warm_up(self) -> None:
         """Have the weights loaded. Raises StoryError."""
         await self._engine.open()
