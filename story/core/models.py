@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     NoiseCancellation = NoiseCancellationOptions | FrameProcessor[AudioFrame]
 
+
 def wrong_type(role: Role, model: object) -> str | None:  # noqa: PLR0911
     """What a model of this role has to be, if `model` is something else; None if all is well."""
     from livekit.agents import llm, stt, tts, vad

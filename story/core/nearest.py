@@ -16,6 +16,6 @@ def nearest(name: str, known: Iterable[str], *, count: int = 2) -> list[str]:
 
 
 def did_you_mean(name: str, known: Iterable[str], *, otherwise: str = "") -> str:
-    """" (did you mean x or y?)", or `otherwise` where no name comes close."""
+    """ " (did you mean x or y?)", or `otherwise` where no name comes close."""
     names = nearest(name, known)
     return f" (did you mean {' or '.join(names)}?)" if names else otherwise

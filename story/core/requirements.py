@@ -88,9 +88,7 @@ def stack_without_choice(
     return LAST_RESORT, f"using the stack {LAST_RESORT}, which needs no keys: {why}"
 
 
-def _needs_keys(
-    stack: ResolvedStack, registry: Registry, settings: Settings, roles: Collection[Role] | None
-) -> bool:
+def _needs_keys(stack: ResolvedStack, registry: Registry, settings: Settings, roles: Collection[Role] | None) -> bool:
     factories = ((ref, registry.factory(ref.role, ref.provider)) for ref in stack.refs_for(roles))
     return any(ref.env(factory, settings) for ref, factory in factories if factory)
 
