@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from livekit.agents import Agent, RunContext, ToolError, function_tool
-from livekit.agents.llm import ChatContext, Tool, Toolset
+from livekit.agents import Agent, FlushSentinel, ModelSettings, RunContext, ToolError, function_tool
+from livekit.agents.llm import ChatChunk, ChatContext, Tool, Toolset
 
 from story.core.personas import END, Exit, Persona, Value
 from story.core.turns import turn_handling
@@ -42,6 +43,8 @@ class PersonaAgent(Agent):
         self.stack = stack
         self.persona: Persona = call.chain.personas[key]
         self._resumed = resumed
+        self._opening = ""
+        self._silent = False
         self.left = False  # it has handed over, or has said goodbye
         tools: list[Tool | Toolset] = [self._exit_tool(exit_) for exit_ in self.persona.then]
         audio = call.audio
@@ -63,10 +66,34 @@ class PersonaAgent(Agent):
         self.call.entered(self)
         if self._resumed:
             self.session.generate_reply(instructions=RESUMED)
+            return
+        data, persona = self.call.data, self.persona
+        greeting = persona.filled(persona.greeting or "", data)
+        if persona.opening is None:
+            greeting = greeting or GREETING
+        elif self.stack.realtime:
+            greeting = f'Say: "{persona.filled(persona.opening, data)}" {greeting}'
         else:
-            greeting = self.persona.filled(self.persona.greeting or GREETING, self.call.data)
-            # A first word is no answer: no tool may end this part before the caller has said anything.
-            self.session.generate_reply(instructions=greeting, tool_choice="none")
+            self._opening = persona.filled(persona.opening, data)
+            greeting = f'You have just said: "{self._opening}" Go on from there. {greeting}' if greeting else ""
+        self._silent = not greeting
+        # A first word is no answer: no tool may end this part before the caller has said anything.
+        self.session.generate_reply(instructions=greeting or GREETING, tool_choice="none")
+
+    async def llm_node(
+        self, chat_ctx: ChatContext, tools: list[Tool], model_settings: ModelSettings
+    ) -> AsyncIterator[ChatChunk | str | FlushSentinel]:
+        """What the persona says: its opening first, so that its voice begins while its model thinks of the rest."""
+        opening, self._opening = self._opening, ""
+        if opening:
+            yield f"{opening} "
+            yield FlushSentinel()
+        silent, self._silent = self._silent, False
+        if silent:  # the opening is all there is to say
+            return
+        reply = Agent.default.llm_node(self, chat_ctx, tools, model_settings)
+        async for chunk in reply:
+            yield chunk
 
     async def hand_over(self, context: RunContext[Any], to: str) -> PersonaAgent | None:
         """Lead the caller on to persona `to`: return the result from the tool, alone.
@@ -79,11 +106,14 @@ class PersonaAgent(Agent):
         self.left = True
         return self.call.next_agent(self, to)
 
-    async def end_call(self, context: RunContext[Any], goodbye: str) -> None:
-        """Have the persona say a last, uninterruptible goodbye (`goodbye` tells it what), then end the call."""
+    async def end_call(self, context: RunContext[Any], goodbye: str, closing: str | None = None) -> None:
+        """Have the persona say a last, uninterruptible goodbye, then end the call.
+
+        goodbye: tells it what to say. closing: the very words instead, where its voice can speak given words.
+        """
         if not self.left:
             self.left = True
-            self.call.finish(goodbye)
+            self.call.finish(goodbye, closing=closing)
 
     @staticmethod
     def _hold(context: RunContext[Any]) -> bool:
@@ -118,7 +148,9 @@ class PersonaAgent(Agent):
             values = self._checked(exit_, raw_arguments)
             if exit_.next == END:
                 self.call.gather(values)
-                await self.end_call(context, self.persona.filled(exit_.goodbye, self.call.data))
+                data, closing = self.call.data, exit_.closing
+                words = self.persona.filled(closing, data) if closing else None
+                await self.end_call(context, self.persona.filled(exit_.goodbye, data), words)
                 return None
             if not self._hold(context):
                 return None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from livekit.agents import NOT_GIVEN, AgentSession, CloseEvent, CloseReason, utils
+from livekit.agents import AgentSession, CloseEvent, CloseReason, utils
 from livekit.agents.llm import ChatContext, Tool
 
 from story.core import events
@@ -152,11 +152,14 @@ class Call:
         """End the call with a goodbye, as the process is to end."""
         self.finish(SHUTDOWN_GOODBYE, reason="shutdown")
 
-    def finish(self, goodbye: str, reason: str = "finished") -> None:
-        """Have the persona say a last goodbye that can't be interrupted, then end the call. The first one counts."""
+    def finish(self, goodbye: str, reason: str = "finished", *, closing: str | None = None) -> None:
+        """Have the persona say a last goodbye that can't be interrupted, then end the call. The first one counts.
+
+        goodbye: tells it what to say. closing: the very words instead.
+        """
         if self._goodbye is None and self._ending and not self._ending.done():
             self._parting = reason
-            self._goodbye = asyncio.create_task(self._say_goodbye(goodbye, reason))
+            self._goodbye = asyncio.create_task(self._say_goodbye(goodbye, closing, reason))
 
     # -- what PersonaAgent uses
 
@@ -219,7 +222,6 @@ class Call:
         session.on("error", self._recovery.on_error)
         session.on("close", self._on_close)
         self._narration.follow(session)
-        self._read_ahead.follow(session)
         self._watch_usage()
         await self._transport.attach(self, session)
         self._started = time.monotonic()
@@ -297,7 +299,7 @@ class Call:
 
     # -- the end
 
-    async def _say_goodbye(self, goodbye: str, reason: str) -> None:
+    async def _say_goodbye(self, goodbye: str, closing: str | None, reason: str) -> None:
         session = self.session
         self._silence.stop()
         try:
@@ -305,11 +307,14 @@ class Call:
             async with asyncio.timeout(GOODBYE_SECONDS):
                 with contextlib.suppress(RuntimeError):
                     await session.interrupt(force=True)
-                # a realtime model with turn detection of its own refuses uninterruptible speech
-                interruptible = NOT_GIVEN if self._agent and self._agent.stack.realtime else False
-                await session.generate_reply(
-                    instructions=goodbye, tool_choice="none", allow_interruptions=interruptible
-                )
+                if self._agent and self._agent.stack.realtime:
+                    # with turn detection of its own it refuses uninterruptible speech, and words that are given
+                    told = f'Say: "{closing}"' if closing else goodbye
+                    await session.generate_reply(instructions=told, tool_choice="none")
+                elif closing:
+                    await session.say(closing, allow_interruptions=False)
+                else:
+                    await session.generate_reply(instructions=goodbye, tool_choice="none", allow_interruptions=False)
         except Exception as error:  # whatever it is, the call has to end
             logger.warning("the call ends without its goodbye: %s", error or "it took too long")
         self.hang_up(reason)
@@ -323,7 +328,9 @@ class Call:
         if silence is None or self._agent is None:
             return
         if count == 0:
-            self.session.generate_reply(instructions=silence.ask, tool_choice="none")
+            self.session.generate_reply(
+                instructions=self._agent.persona.filled(silence.ask, self.data), tool_choice="none"
+            )
         else:
             self.finish(self._agent.persona.filled(silence.goodbye, self.data), reason="caller_silent")
 

@@ -53,6 +53,7 @@ class Exit(_Table):
 
     needs: which of the things the persona gathers are arguments of the tool (all of them, unless told).
     goodbye: for an exit that ends the call, what the persona is told to say last ({fields} are filled in).
+    closing: the very words instead, where its voice can speak given words (a realtime model is told to say them).
     """
 
     tool: Name
@@ -60,6 +61,7 @@ class Exit(_Table):
     next: Name
     needs: list[Name] | None = None
     goodbye: Text = "Say goodbye to the caller in one short, warm sentence. Ask nothing."
+    closing: Text | None = None
 
     @field_validator("tool")
     @classmethod
@@ -82,7 +84,8 @@ class Persona(_Table):
     """Who speaks for a part of the call.
 
     name: what it calls itself. instructions: what its model is told; {field} is filled with what was gathered before.
-    greeting: what it is told when its part begins. stack, fallback_stack: stack specs.
+    opening: the words its part begins with, said at once. greeting: what it is told to say then; without an opening,
+    what it is told to begin with. stack, fallback_stack: stack specs.
     gathers: what it learns. then: its way out, or several. silence: false switches the question off.
     carry_context: it is given the conversation so far. agent: a Python persona (hook `story_personas`).
     leads_to: where a Python persona's own tools may lead, besides `then`.
@@ -90,6 +93,7 @@ class Persona(_Table):
 
     name: Text
     instructions: Text
+    opening: Text | None = None
     greeting: Text | None = None
     stack: Text | None = None
     fallback_stack: Text | None = None
@@ -255,11 +259,14 @@ def _field_faults(chain: Chain) -> Iterator[tuple[list[str], str]]:
         place: list[str] = ["personas", name]
         texts: list[tuple[list[str], str, set[str]]] = [
             ([*place, "instructions"], persona.instructions, known[name]),
+            ([*place, "opening"], persona.opening or "", known[name]),
             ([*place, "greeting"], persona.greeting or "", known[name]),
+            ([*place, "silence", "ask"], persona.silence.ask if persona.silence else "", known[name]),
             ([*place, "silence", "goodbye"], persona.silence.goodbye if persona.silence else "", known[name]),
             *(
-                ([*place, "then", "goodbye"], exit_.goodbye, known[name] | set(persona.arguments(exit_)))
+                ([*place, "then", key], text, known[name] | set(persona.arguments(exit_)))
                 for exit_ in persona.then
+                for key, text in (("goodbye", exit_.goodbye), ("closing", exit_.closing or ""))
             ),
         ]
         for key, text, fields in texts:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import resource
-from collections.abc import Iterator
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,24 +37,31 @@ def test_each_event_is_a_line_as_it_happens(tmp_path: Path) -> None:
     record.close()
 
 
-@pytest.fixture
-def full_disk() -> Iterator[None]:
-    """No file of this process may grow beyond 300 bytes."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from story.core.errors import ConfigError
+from story.core.events import UserTurn
+from story.core.records import Record
 
-
-@pytest.mark.usefixtures("full_disk")
-def test_a_disk_that_runs_full_is_told_at_the_end_and_not_before(tmp_path: Path) -> None:
-    record = Record(tmp_path, "call_1")
-    for number in range(3):
-        record(UserTurn(call="call_1", t=number, text="x" * 60))
-    with pytest.raises(ConfigError, match=r"the record .*call_1\.jsonl is not whole: File too large"):
-        record.close()
+record = Record(Path(sys.argv[1]), "call_1")
+# no file of this process may grow beyond 300 bytes
+resource.setrlimit(resource.RLIMIT_FSIZE, (300, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+for number in range(3):
+    record(UserTurn(call="call_1", t=number, text="x" * 60))
+try:
     record.close()
-    assert [json.loads(line)["t"] for line in record.path.read_text().splitlines()] == [0]
+except ConfigError as error:
+    print(error)
+record.close()
+"""
+
+
+def test_a_disk_that_runs_full_is_told_at_the_end_and_not_before(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, tmp_path], capture_output=True, text=True, check=True)
+    assert re.search(r"the record .*call_1\.jsonl is not whole: File too large", done.stdout)
+    (path,) = tmp_path.iterdir()
+    assert [json.loads(line)["t"] for line in path.read_text().splitlines()] == [0]
 
 
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
