@@ -75,6 +75,7 @@ def seconds(values: Sequence[float]) -> str:
 async def facts(harness: Harness, cases: Sequence[Mapping[str, object]], title: str) -> None:
     """Say each case's lines one by one; what is known after the last must be right, and no call may come early."""
     known_tools = tools()
+    await harness.prefill([known_tools[name] for name in dict.fromkeys(str(case["tool"]) for case in cases)])
     right, times = 0, []
     for case in cases:
         tool = known_tools[str(case["tool"])]
@@ -101,6 +102,7 @@ async def facts(harness: Harness, cases: Sequence[Mapping[str, object]], title: 
 async def endings(harness: Harness, lines: Mapping[str, Sequence[str]], title: str) -> None:
     """Which lines end the story."""
     tool, times = story_finished(), []
+    await harness.prefill([tool])
     wrong = {"end": 0, "go_on": 0}
     for kind in wrong:
         for line in lines[kind]:
