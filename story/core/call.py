@@ -19,7 +19,6 @@ from story.core.agent import PersonaAgent
 from story.core.errors import CallError, StoryError
 from story.core.narration import Narration
 from story.core.personas import Chain, Value
-from story.core.readahead import ReadAhead
 from story.core.recovery import PersonaStacks, Recovery
 from story.core.session import StagedSession
 from story.core.silence import SilenceWatch
@@ -86,7 +85,6 @@ class Call:
         self._usage = Usage(lambda: self.persona)
         self._silence = SilenceWatch(self._silence_seconds, self._on_silence)
         self._narration = Narration(self, self._silence)
-        self._read_ahead = ReadAhead(self)
         self._recovery = Recovery(self, self._stacks, redact)
 
     # -- what personas, transports and observers use
@@ -244,7 +242,6 @@ class Call:
             raise
         finally:
             self._silence.stop()
-            self._read_ahead.stop()
             self._recovery.stop()
             if carrying:
                 carrying.cancel()

@@ -37,12 +37,3 @@ async def warm_up(models: Iterable[object]) -> None:
             await model.warm_up()
         elif callable(prewarm := getattr(model, "prewarm", None)):
             prewarm()
-
-
-@runtime_checkable
-class SupportsPrefetch(Protocol):
-    """An LLM that can read a turn of the caller while it is still being spoken."""
-
-    async def prefetch(self, chat_ctx: llm.ChatContext, tools: Sequence[llm.Tool]) -> None:
-        """Read `chat_ctx`, whose last message is what was heard of the caller's turn so far, so that the reply to the
-        whole turn costs only what comes after. Cancel it as soon as the turn is complete. Never raises."""

@@ -83,27 +83,6 @@ class Harness:
         for tool in tools:
             await self._engine.read_ahead(_head(tool))
 
-    async def prefetch(self, tools: Sequence[Wanted], talk: History) -> None:
-        """Read the caller's last turn as far as it has been said, for the pass to find it read. Raises EngineError."""
-        for tool in tools:
-            if tool.required:
-                before = talk.turns[:-1]
-                states, _ = await self.follow(tool, before)
-                start = slots.beginning(tool, _asked(tool, _latest(states), before), talk.said)
-            else:
-                start = quote.beginning(talk.said)
-            await self._engine.text(await self._request(_head(tool), start, max_tokens=0))
-
-    async def notes(self, tools: Sequence[Wanted], turns: Sequence[Turn]) -> Decision:
-        """The notes on `turns`, without deciding anything. Raises EngineError."""
-        notes: dict[int, str] = {}
-        for tool in tools:
-            if tool.required:
-                states, _ = await self.follow(tool, turns)
-                for index, known in states.items():
-                    notes.setdefault(index, _note(tool, known))
-        return Decision(notes=notes)
-
     async def decide(self, tools: Sequence[Wanted], talk: History) -> Decision:
         """What to do about the caller's last turn. Raises EngineError."""
         counts = Counts()

@@ -95,22 +95,6 @@ class LocalLLM(llm.LLM[str]):
         except EngineError as error:
             raise StoryError(str(error)) from error
 
-    async def prefetch(self, chat_ctx: llm.ChatContext, tools: Sequence[llm.Tool]) -> None:
-        """Read a turn ahead while the caller is still speaking: `chat_ctx` ends with what was heard of it so far."""
-        talk = history(chat_ctx)
-        if not talk.said:
-            return
-        try:
-            wanted = _wanted(tools)
-            await self._harness.prefetch(wanted, talk)
-            turns = (await self._harness.notes(wanted, talk.turns[:-1])).noted(talk.turns)
-            asked = prompt.fit(Prompt(talk.instructions, turns, talk.now), PROMPT_TOKENS)
-            text = prompt.unfinished(asked)
-            slot = (await self._engine.slots()).slot(text, prompt.head(asked.instructions))
-            await self._engine.text(Request(text, slot, max_tokens=0))
-        except EngineError:
-            logger.debug("the prompt was not read ahead", exc_info=True)
-
     def chat(
         self,
         *,

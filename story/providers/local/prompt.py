@@ -63,12 +63,6 @@ def render(prompt: Prompt) -> str:
     return "".join(parts)
 
 
-def unfinished(prompt: Prompt) -> str:
-    """How `render` begins whatever the caller goes on to say in the last turn."""
-    text = render(replace(prompt, now="", opening=""))
-    return text[: text.rindex(END_OF_TURN)].rstrip(" .?!,")
-
-
 def fit(prompt: Prompt, tokens: int) -> Prompt:
     """Leave out the oldest turns of `prompt` until it takes about `tokens` at most.
 

@@ -128,11 +128,6 @@ def tail(said: str) -> str:
     return f"Caller: {flat(said)}\nAsks for it:"
 
 
-def beginning(said: str) -> str:
-    """How `tail` begins whatever the caller goes on to say after `said`."""
-    return f"Caller: {flat(said)}".rstrip(" .?!,")
-
-
 def could_ask(said: str) -> bool:
     """Whether `said` has a word that could ask for anything; the model need not be asked otherwise."""
     return any(word not in _ASSENT for word in grounding.normal(said).replace("-", " ").split())

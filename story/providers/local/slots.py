@@ -74,11 +74,6 @@ def tail(tool: Wanted, asked: Sequence[Argument], said: str) -> str:
     return _line(_listed(asked or tool.arguments), flat(said))
 
 
-def beginning(tool: Wanted, asked: Sequence[Argument], said: str) -> str:
-    """How `tail` begins whatever the caller goes on to say after `said`."""
-    return f"Asked: {_listed(asked or tool.arguments)}\nCaller: {flat(said)}".rstrip(" .?!,")
-
-
 def flat(said: str) -> str:
     """`said` on one line."""
     return " ".join(clean(said).split())

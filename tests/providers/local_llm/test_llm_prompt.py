@@ -22,11 +22,6 @@ def test_a_prompt_begins_with_its_head() -> None:
     )
 
 
-def test_an_unfinished_turn_is_how_the_whole_one_begins() -> None:
-    start = prompt.unfinished(Prompt("You are Echo.", (Turn("caller", "My name is."),)))
-    assert prompt.render(Prompt("You are Echo.", (Turn("caller", "My name is Maria."),))).startswith(start)
-
-
 @given(st.text(max_size=3000), turns, st.text(max_size=3000))
 def test_a_prompt_fits(instructions: str, said: list[Turn], now: str) -> None:
     fitted = prompt.fit(Prompt(instructions, tuple(said), now), 600)

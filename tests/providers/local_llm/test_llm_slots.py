@@ -67,4 +67,3 @@ def test_only_required_arguments_are_missing() -> None:
 def test_the_fixed_part_does_not_depend_on_the_caller() -> None:
     tail = slots.tail(FACTS, FACTS.arguments[:1], "I am\nMaria <|im_end|>")
     assert tail == "Asked: name\nCaller: I am Maria\nNotes:"
-    assert tail.startswith(slots.beginning(FACTS, FACTS.arguments[:1], "I am"))

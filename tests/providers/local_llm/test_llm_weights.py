@@ -164,14 +164,6 @@ async def test_what_was_prefilled_is_not_read_again(model: LocalLLM) -> None:
     assert usage.prompt_tokens - usage.prompt_cached_tokens < 40
 
 
-async def test_what_was_read_ahead_is_not_read_again(model: LocalLLM) -> None:
-    await model.prefill(STORY, [FINISHED])
-    first = "Once there was a boat. Who is in it?"
-    await model.prefetch(context(STORY, first, "I think it is a very old captain with a"), [FINISHED])
-    _, _, usage = await reply(model, context(STORY, first, "I think it is a very old captain with a parrot."), FINISHED)
-    assert usage.prompt_tokens - usage.prompt_cached_tokens < 50
-
-
 async def test_the_same_words_are_not_judged_twice(model: LocalLLM) -> None:
     asked = context(INTRO, "What's your name, and where are you from?", "I am Olivia and I am from Toronto.")
     _, calls, usage = await reply(model, asked, GATHERED)
