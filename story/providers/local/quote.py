@@ -105,7 +105,8 @@ _WISH = re.compile(
 _ENDING = re.compile(r"\b(?:end|ends|finish|finished|close|stop|over|done|goodbye|hang up|leave|quit)\b")
 _MORE = re.compile(
     r"\bi(?:'d| would)? (?:want|need|choose|like|love|rather|prefer) "
-    r"(?!.*(?:end|stop|finish|clos|over|done|goodbye|hang|leav|quit|go\b))"
+    r"(?:to (?:hear|know|see|find)\b|(?!.*(?:end|stop|finish|clos|over|done|goodbye|hang|leav|quit|go\b)))"
+    r"|\blet(?:'s| us) (?!.*(?:end|stop|finish|clos|over|done|goodbye|hang|leav|quit|bed|sleep|call it))"
 )
 _SENTENCE = re.compile(r"[^.?!]+[.?!]*")
 # A question that begins like this is a request; any other wants to know something.

@@ -57,3 +57,18 @@ def test_the_odds_decide() -> None:
     assert quote.asks({" yes": 0.5, " Yes": 0.1, " no": 0.3})
     assert not quote.asks({" yes": 0.3, " no": 0.6})
     assert not quote.asks({})
+
+
+@pytest.mark.parametrize(
+    ("said", "ends"),
+    [
+        ("Let's go to the forest.", False),
+        ("I'd like to hear how it ends.", False),
+        ("Let's stop here.", True),
+        ("Let's call it a day, I am done.", True),
+        ("I want to go to sleep now.", True),
+        ("I would like to finish here.", True),
+    ],
+)
+def test_a_wish_to_go_on_is_no_end(said: str, ends: bool) -> None:
+    assert (quote.read(END, said.rstrip("."), said) is not None) is ends
