@@ -17,7 +17,7 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, APIConn
 from livekit.agents.utils import aio
 
 from story.core.errors import StoryError
-from story.providers.local import process, prompt
+from story.providers.local import process, prompt, quote
 from story.providers.local.completion import Connect, Counts, Engine, EngineError, Request
 from story.providers.local.harness import Call, Decision, Harness
 from story.providers.local.history import History, history
@@ -33,6 +33,11 @@ SENTENCES = 4
 """How many sentences a reply may have, before its question."""
 PROMPT_TOKENS = 1600
 """How long a prompt may get; with the slots there are, all personas of a call fit the engine's memory."""
+
+GRANTED = "Of course!"
+"""How a reply to a wish begins: left to itself, this model likes to apologise for one instead of granting it."""
+
+NOTHING_TO_SAY = "Shall I go on?"
 
 _FAREWELL = re.compile(r"\b(?:goodbye|good-bye|farewell|ask nothing)\b")
 _QUESTION = (
@@ -151,7 +156,8 @@ class _Stream(llm.LLMStream):
                 asked = Prompt(talk.instructions, decision.noted(talk.turns), talk.now)
                 return decision.counts + await self._speak(asked, decision.question)
             # Otherwise the reply is begun while the engine decides, and dropped if a tool is called instead.
-            asked = Prompt(talk.instructions, Decision().noted(talk.turns), talk.now)
+            granting = not talk.now and quote.wishes(talk.said)
+            asked = Prompt(talk.instructions, Decision().noted(talk.turns), talk.now, GRANTED if granting else "")
             counts = await self._speak(asked, "", deciding)
             return counts + (await deciding).counts
         finally:
@@ -160,9 +166,9 @@ class _Stream(llm.LLMStream):
     async def _speak(self, asked: Prompt, question: str, deciding: asyncio.Task[Decision] | None = None) -> Counts:
         """Say the model's reply; `question` follows if it asks nothing. `deciding` may yet call a tool instead."""
         model = self._model
-        text = prompt.render(prompt.fit(asked, PROMPT_TOKENS))
+        text = prompt.render(replace(prompt.fit(asked, PROMPT_TOKENS), opening=""))
         request = Request(
-            text,
+            text + asked.opening,
             (await model._engine.slots()).slot(text, prompt.head(asked.instructions)),
             max_tokens=2 * model._max_words + 30,
             stop=prompt.CONTROL_TOKENS,
@@ -171,6 +177,7 @@ class _Stream(llm.LLMStream):
         )
         speech = Speech(words=model._max_words, sentences=SENTENCES, until_question=not asked.now)
         completion = model._engine.complete(request)
+        opening = asked.opening
         async with aclosing(completion.pieces) as pieces:
             async for piece in pieces:
                 if deciding is not None:
@@ -179,7 +186,8 @@ class _Stream(llm.LLMStream):
                     if call is not None:
                         self._call(call)
                         return completion.counts
-                self._say(speech.push(piece))
+                self._say(speech.push(opening + piece))
+                opening = ""
                 if speech.done:
                     break
         self._say(speech.finish())
@@ -192,7 +200,9 @@ class _Stream(llm.LLMStream):
         # As long as there are tools, the caller is expected to answer: this model forgets to ask now and then.
         last = replace(request, prompt=f"{text}{speech.said.strip()}", grammar=_QUESTION, max_tokens=40)
         more, used = await model._engine.text(last)
-        self._say(sayable(more) if more.endswith("?") else "")
+        asks = sayable(more) if more.endswith("?") else ""
+        # Now and then it has nothing to say at all; a caller must never wait for nothing.
+        self._say(asks or ("" if speech.said.strip() else NOTHING_TO_SAY))
         return counts + used
 
     def _say(self, text: str) -> None:
