@@ -10,10 +10,10 @@ from story.providers.local.prompt import clean
 from story.providers.local.slots import flat
 from story.providers.local.wanted import Wanted
 
-CERTAIN = 0.46
-"""The share of "yes" among the model's "yes" and "no" from which on the caller asks for it. Of the first sixty `dev`
-lines of benchmarks/data/endings.toml, those that go on and that no rule catches lie below 0.453, the ends above 0.47
-but for one."""
+CERTAIN = 0.5
+"""The share of "yes" among the model's "yes" and "no" above which the caller asks for it: the likelier answer. A caller
+who is taken to want no end says it again; one who is cut off can't, so nothing below that counts, although on the `dev`
+lines of benchmarks/data/endings.toml 0.46 would miss fewer."""
 
 _RULES = (
     "Phone calls, line by line. Does the caller's line ask for the function now? A question, a wish for something else "
