@@ -34,7 +34,7 @@ from tests.hearing import AGENT, CALLER, WHISPER_RATE, channel, transcribe, word
 
 CALLERS = ROOT / "tests" / "callers"
 FACTS = json.loads((CALLERS / "callers.json").read_text())
-BARGE_IN = {"barge": ["--barge-in", "2:1.5"]}
+BARGE_IN = {"barge": ["--barge-in", "2:5"]}
 FRAME = WHISPER_RATE // 100
 LOUD = 0.004
 """Root mean square above which 10 ms are sound; the recordings' silence is digital."""

@@ -84,7 +84,7 @@ def test_other_callers(caller: str, tmp_path: Path) -> None:
 @pytest.mark.full
 @pytest.mark.timeout(300)
 def test_a_caller_who_barges_in_stops_the_voice_and_is_answered(tmp_path: Path) -> None:
-    call = story_call("barge", tmp_path / "call.wav", ["--barge-in", "2:1.5"])
+    call = story_call("barge", tmp_path / "call.wav", ["--barge-in", "2:5"])
     check_storyteller(call, "barge")
     cut = [turn for turn in call.of("agent_turn") if turn["interrupted"]]
     assert len(cut) == 1
