@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("story")
 
 TIME_LIMIT_GOODBYE = "The time for this call is up. Say so kindly, and say goodbye, in one short sentence."
-SHUTDOWN_GOODBYE = "You have to end this call now. Apologise and say goodbye in one short sentence."
 GOODBYE_SECONDS = 30.0
 """How long a goodbye may take before the call ends without it."""
 
@@ -145,10 +144,6 @@ class Call:
         if self._ending and not self._ending.done():
             left = reason == "caller_left"
             self._ending.set_result(self._parting if left and self._parting else reason)
-
-    def shut_down(self) -> None:
-        """End the call with a goodbye, as the process is to end."""
-        self.finish(SHUTDOWN_GOODBYE, reason="shutdown")
 
     def finish(self, goodbye: str, reason: str = "finished", *, closing: str | None = None) -> None:
         """Have the persona say a last goodbye that can't be interrupted, then end the call. The first one counts.

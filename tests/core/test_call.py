@@ -378,6 +378,21 @@ async def test_what_is_typed_during_a_handoff_is_heard_after_it() -> None:
     assert outcome.ended.reason == "finished"
 
 
+async def test_given_words_open_and_close_a_part_without_the_model(tmp_path: Path) -> None:
+    text = CHAIN.read_text().replace("[personas.intro]\n", '[personas.intro]\nopening = "Who is it?"\n')
+    text = text.replace("[personas.story]\n", '[personas.story]\nopening = "Welcome, {name}."\ngreeting = "Begin."\n')
+    path = tmp_path / "given.toml"
+    path.write_text(text + 'closing = "Bye, {name}."\n')
+    stacks = {"intro": stack(intro), "story": stack(story)}
+    outcome = await hold(TypedCaller(["Maria from Lisbon", "stop"]), stacks, load_chain(path))
+    assert outcome.said() == [
+        ("intro", "Who is it?"),
+        ("story", "Welcome, Maria. Once upon a time. What then?"),
+        ("story", "Bye, Maria."),
+    ]
+    assert stacks["intro"].llm.requests == 1
+
+
 async def test_the_time_limit_says_goodbye() -> None:
     caller = TypedCaller([])
     caller.run = asyncio.Event().wait  # type: ignore[method-assign]
