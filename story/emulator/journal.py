@@ -1,0 +1,98 @@
+"""What came in and went out, for assertions: secrets and sound left out."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Literal
+
+LONGEST = 20_000
+"""Entries kept; the oldest are dropped."""
+HIDDEN = "***"
+
+Kind = Literal["request", "received", "sent", "ended"]
+
+_SECRET = re.compile(r"(api[-_]?key|authorization|token$|secret|password)", re.IGNORECASE)
+_SOUND = frozenset({"audio", "audio_base_64", "audio_base64", "data", "delta", "pcm"})
+_LONG_TEXT = 400
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One request, message or end of a connection. t: seconds since the server started.
+
+    connection: number of the request it belongs to. content: of a message, its JSON, with sound as "<N bytes>";
+    of a request, query, user agent and how its key was sent; of an end, the status or close code. count: so many
+    messages of sound alike, one after the other.
+    """
+
+    t: float
+    connection: int
+    vendor: str
+    endpoint: str
+    kind: Kind
+    content: object = None
+    count: int = 1
+    bytes: int = 0
+
+
+@dataclass
+class Journal:
+    """The entries so far, oldest first."""
+
+    keys: Iterable[str] = ()
+    started: float = field(default_factory=time.monotonic)
+    entries: deque[Entry] = field(default_factory=lambda: deque(maxlen=LONGEST))
+
+    def add(self, connection: int, vendor: str, endpoint: str, kind: Kind, content: object = None) -> None:
+        """Note it. bytes content is sound."""
+        t = round(time.monotonic() - self.started, 4)
+        if isinstance(content, bytes):
+            self._add_sound(Entry(t, connection, vendor, endpoint, kind, None, 1, len(content)))
+            return
+        self.entries.append(Entry(t, connection, vendor, endpoint, kind, content))
+
+    def _add_sound(self, entry: Entry) -> None:
+        last = self.entries[-1] if self.entries else None
+        same = last is not None and last.bytes and (last.connection, last.kind) == (entry.connection, entry.kind)
+        if last is not None and same:
+            self.entries[-1] = replace(last, count=last.count + 1, bytes=last.bytes + entry.bytes)
+        else:
+            self.entries.append(entry)
+
+    def as_data(self, *, since: float = 0.0) -> list[dict[str, object]]:
+        """The entries from `since` on (seconds since the server started) as JSON data, secrets hidden."""
+        told = [{**asdict(entry), "content": self._told(entry.content)} for entry in self.entries if entry.t >= since]
+        return told
+
+    def _told(self, content: object) -> object:
+        shown = hidden(content)
+        text = json.dumps(shown)
+        for key in self.keys:
+            text = text.replace(json.dumps(key)[1:-1], HIDDEN)
+        return json.loads(text)
+
+
+def hidden(content: object) -> object:
+    """`content` without secrets (by their names) and without sound."""
+    if isinstance(content, Mapping):
+        return {str(name): _field(str(name), value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [hidden(item) for item in content]
+    if isinstance(content, bytes):
+        return f"<{len(content)} bytes>"
+    if isinstance(content, str | int | float) or content is None:
+        return content
+    return str(content)
+
+
+def _field(name: str, value: object) -> object:
+    if _SECRET.search(name) and isinstance(value, str):
+        return HIDDEN
+    if name in _SOUND and isinstance(value, str) and len(value) > _LONG_TEXT:
+        return f"<{len(value) * 3 // 4} bytes>"
+    return hidden(value)
