@@ -6,12 +6,14 @@ import json
 import math
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from story import emulating
 from story.core.registry import DEFAULT_CHAIN
 from story.plain import PlainCommand
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from story.core.events import CallEnded, Event
     from story.core.personas import Chain
     from story.core.transport import Transport
+    from story.emulator.assemble import Options
     from story.transports.screen import Screen
     from story.workspace import Workspace
 
@@ -72,6 +75,13 @@ def talk(
     env_file: EnvFile = None,
     max_duration: MaxDuration = None,
     record: Records = None,
+    emulate: emulating.Emulate = False,
+    brain: emulating.Brain = None,
+    heard: emulating.Heard = None,
+    speech: emulating.Speech = None,
+    profile: emulating.Profile = None,
+    fault: emulating.Fault = None,
+    seed: emulating.Seed = None,
     as_json: Json = False,
     yes: Yes = False,
 ) -> None:
@@ -100,7 +110,8 @@ def talk(
             screen.notice(told_end(event))
 
     stacks = _stacks(stack, intro=intro_stack, story=story_stack)
-    request = Request(ctx.obj, chain, stacks, env_file, max_duration, record, as_json, yes)
+    stand_ins = _stand_ins(emulate, brain=brain, heard=heard, speech=speech, profile=profile, faults=fault, seed=seed)
+    request = Request(ctx.obj, chain, stacks, env_file, max_duration, record, as_json, yes, stand_ins)
     ended = request.hold(carrier, lambda _: tell_end, audio=voice)
     raise typer.Exit(1 if ended.reason in FAILED else 0)
 
@@ -123,6 +134,13 @@ def call(
     env_file: EnvFile = None,
     max_duration: MaxDuration = None,
     record: Records = None,
+    emulate: emulating.Emulate = False,
+    brain: emulating.Brain = None,
+    heard: emulating.Heard = None,
+    speech: emulating.Speech = None,
+    profile: emulating.Profile = None,
+    fault: emulating.Fault = None,
+    seed: emulating.Seed = None,
     as_json: Json = False,
     yes: Yes = False,
 ) -> None:
@@ -142,7 +160,8 @@ def call(
 
         return Transcript(chain)
 
-    request = Request(ctx.obj, chain, stacks, env_file, max_duration, record, as_json, yes)
+    stand_ins = _stand_ins(emulate, brain=brain, heard=heard, speech=speech, profile=profile, faults=fault, seed=seed)
+    request = Request(ctx.obj, chain, stacks, env_file, max_duration, record, as_json, yes, stand_ins)
     ended = request.hold(carrier, transcript, audio=True)
     raise typer.Exit(0 if ended.reason == "finished" else 1)
 
@@ -188,9 +207,20 @@ def _barge_ins(given: list[str] | None) -> dict[int, float]:
     return barge_ins
 
 
+def _stand_ins(emulate: bool, **options: Any) -> Options | None:
+    """How vendors are emulated, None where they are not."""
+    if emulate:
+        return emulating.options_of(**options)
+    for name, value in options.items():
+        if value is not None:
+            option = name.removesuffix("s")
+            raise typer.BadParameter(f"--{option} is for emulated vendors: add --emulate, or leave it out")
+    return None
+
+
 @dataclass(frozen=True)
 class Request:
-    """The options that every call has."""
+    """The options that every call has. stand_ins: how vendors are emulated, None where they are not."""
 
     workspace: Workspace
     chain: str
@@ -200,6 +230,7 @@ class Request:
     records: Path | None
     as_json: bool
     yes: bool
+    stand_ins: Options | None = None
 
     def hold(
         self, carrier: Callable[[], Transport], observer: Callable[[Chain], Observer], *, audio: bool
@@ -219,6 +250,12 @@ class Request:
 
         space = usable(self.workspace, self.env_file)
         settings, plugins = space.settings, space.plugins
+        emulation = None
+        if self.stand_ins is not None:
+            from story.emulator.assemble import assemble, pretend_keys
+
+            emulation = assemble(self.stand_ins, plugins, settings)
+            settings = pretend_keys(settings)
         plan = plan_call(plugins.registry, settings, chain=self.chain, stacks=self.stacks, audio=audio)
         max_duration = self.max_duration or settings.call.max_duration
         records = self.records or settings.call.records
@@ -233,17 +270,26 @@ class Request:
         with TerminalProgress(yes=self.yes) as progress:
             for stack in plan.every_stack:
                 prepare(stack, plugins.registry, settings, progress, roles=plan.roles)
-        call = hold_call(
-            plan,
-            transport,
-            plugins,
-            settings,
-            observers=[_print_json if self.as_json else observer(plan.chain)],
-            max_duration=max_duration,
-            records=records,
-        )
+            if self.stand_ins is not None:
+                emulating.fetch_models(self.stand_ins, plugins, settings, progress)
+
+        async def hold() -> CallEnded:
+            async with AsyncExitStack() as servers:
+                reached = settings
+                if emulation is not None:
+                    reached = await servers.enter_async_context(emulating.emulated(emulation, settings))
+                return await hold_call(
+                    plan,
+                    transport,
+                    plugins,
+                    reached,
+                    observers=[_print_json if self.as_json else observer(plan.chain)],
+                    max_duration=max_duration,
+                    records=records,
+                )
+
         with settings.exported(), logged(settings) as log, watched_output() as output:
-            ended = asyncio.run(while_it_can_be_written(output, call))
+            ended = asyncio.run(while_it_can_be_written(output, hold()))
         if ended.reason in FAILED and log:
             typer.echo(f"what went wrong is in {log}", err=True)
         return ended

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from livekit.agents import Agent, FlushSentinel, ModelSettings, RunContext, ToolError, function_tool
+from livekit.agents import Agent, FlushSentinel, ModelSettings, RunContext, ToolError, function_tool, tts
 from livekit.agents.llm import ChatChunk, ChatContext, Tool, Toolset
 
 from story.core.personas import END, Exit, Persona, Value
@@ -176,10 +176,10 @@ class PersonaAgent(Agent):
 
 
 class Apology(Agent):
-    """Speaks one sentence with a persona's voice; needs no other model of it."""
+    """Speaks one sentence with a voice of the call; needs no other model."""
 
-    def __init__(self, voice: PersonaAgent) -> None:
-        super().__init__(id="apology", instructions="", stt=None, llm=None, tts=voice.stack.tts, vad=None)
+    def __init__(self, voice: tts.TTS[Any]) -> None:
+        super().__init__(id="apology", instructions="", stt=None, llm=None, tts=voice, vad=None)
         self.said = asyncio.Event()
 
     async def on_enter(self) -> None:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from livekit.agents import AgentSession, CloseEvent, CloseReason, utils
+from livekit.agents import AgentSession, APIConnectOptions, CloseEvent, CloseReason, utils
 from livekit.agents.llm import ChatContext, Tool
+from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from story.core import events
 from story.core.agent import PersonaAgent
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("story")
 
 TIME_LIMIT_GOODBYE = "The time for this call is up. Say so kindly, and say goodbye, in one short sentence."
+STT_CONNECT_SECONDS = 5.0
+"""For a recogniser's handshake; the caller is not heard meanwhile."""
 GOODBYE_SECONDS = 30.0
 """How long a goodbye may take before the call ends without it."""
 
@@ -161,6 +164,8 @@ class Call:
 
     def entered(self, agent: PersonaAgent) -> None:
         self._agent = agent
+        if agent.stack.realtime:
+            self._usage.follow(agent.realtime_llm_session)  # it reports there, not on the model
         self._narration.entered()
         unheard, self._unheard = self._unheard, []
         if unheard:
@@ -203,6 +208,8 @@ class Call:
     async def _hold(self) -> None:
         self._session = session = StagedSession(
             on_failed_handoff=self._recovery.on_failed_handoff,
+            outlives=self._recovery.outlives,
+            conn_options=SessionConnectOptions(stt_conn_options=APIConnectOptions(timeout=STT_CONNECT_SECONDS)),
             userdata=self,
             vad=None,
             turn_handling={"turn_detection": None},
@@ -213,9 +220,12 @@ class Call:
         assert self._ending is not None
         ending = self._ending
         session.on("error", self._recovery.on_error)
+        session.on("user_input_transcribed", self._recovery.on_heard)
         session.on("close", self._on_close)
         self._narration.follow(session)
-        self._watch_usage()
+        for stack in self._stacks.every:
+            for model in stack.models:
+                self._usage.follow(model)
         await self._transport.attach(self, session)
         self._started = time.monotonic()
         self.tell(
@@ -282,12 +292,6 @@ class Call:
                     agent = self.make_agent(key)
                     tools = [tool for tool in agent.tools if isinstance(tool, Tool)]
                     await model.prefill(agent.persona.fixed_instructions, tools)
-
-    def _watch_usage(self) -> None:
-        for stack in self._stacks.every:
-            for model in stack.models:
-                if callable(on := getattr(model, "on", None)):
-                    on("metrics_collected", self._usage.collect)
 
     # -- the end
 

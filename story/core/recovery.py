@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from livekit.agents import Agent, ErrorEvent
+from livekit.agents import Agent, ErrorEvent, UserInputTranscribedEvent
 
 from story.core import events
 from story.core.agent import Apology, PersonaAgent
@@ -21,6 +21,9 @@ logger = logging.getLogger("story")
 
 APOLOGY_SECONDS = 30.0
 """How long the apology may take before the call ends without it."""
+STT_TRIES = 3
+"""Failures of a recogniser in a row, without a word heard, after which it is given up. livekit (1.8.9) counts its own
+tries anew after each that took long, so that one whose handshake hangs would be tried for ever."""
 
 
 class PersonaStacks:
@@ -70,20 +73,38 @@ class Recovery:
         self._stacks = stacks
         self._redact = redact
         self._apologising: asyncio.Task[None] | None = None
+        self._falling_back = False
+        self._deaf_tries = 0
 
     def on_error(self, event: ErrorEvent) -> None:
         """A model failed, for good or to be tried again."""
         error = getattr(event.error, "error", event.error)
         recoverable = bool(getattr(event.error, "recoverable", False))
+        where = str(getattr(event.error, "type", "session")).removesuffix("_error")
+        given_up = False
+        if where == "stt" and recoverable:
+            self._deaf_tries += 1
+            given_up = self._deaf_tries >= STT_TRIES
         self._call.tell(
             events.CallFault,
-            where=str(getattr(event.error, "type", "session")).removesuffix("_error"),
+            where=where,
             provider=getattr(event.source, "provider", None),
             message=self._redact(str(error)),
-            recoverable=recoverable,
+            recoverable=recoverable and not given_up,
         )
-        if not recoverable and self._call.agent:
-            self._fall_back(self._call.agent, str(error))
+        if (recoverable and not given_up) or self._call.agent is None:
+            return
+        self._falling_back = self._fall_back(self._call.agent, str(error))
+        if not self._falling_back and (given_up or self._call.agent.stack.realtime):
+            self._apologise_later()
+
+    def on_heard(self, event: UserInputTranscribedEvent) -> None:
+        """The recogniser works."""
+        self._deaf_tries = 0
+
+    def outlives(self) -> bool:
+        """Whether the call goes on after the error that was told last, if only to say sorry."""
+        return self._falling_back or self._apologising is not None
 
     def on_failed_handoff(self, agent: Agent, error: Exception) -> None:
         """`agent` could not take over."""
@@ -93,7 +114,7 @@ class Recovery:
         if isinstance(agent, Apology):
             self._call.hang_up("error")
         elif not isinstance(agent, PersonaAgent) or not self._fall_back(agent, message):
-            self._apologising = asyncio.get_running_loop().create_task(self._apologise())
+            self._apologise_later()
 
     def stop(self) -> None:
         """The call is over."""
@@ -114,12 +135,17 @@ class Recovery:
         self._call.session.update_agent(self._call.make_agent(key, context, resumed=answering))
         return True
 
+    def _apologise_later(self) -> None:
+        if self._apologising is None:
+            self._apologising = asyncio.get_running_loop().create_task(self._apologise())
+
     async def _apologise(self) -> None:
-        """Say sorry with the voice that worked last, and end the call."""
+        """Say sorry with the persona's voice, or another of the call where it has none, and end the call."""
         agent = self._call.agent
+        voices = [stack.tts for stack in (*([agent.stack] if agent else []), *self._stacks.every) if stack.tts]
         try:
-            if agent is not None and agent.stack.tts is not None and self._call.audio:
-                apology = Apology(agent)
+            if voices and self._call.audio:
+                apology = Apology(voices[0])
                 self._call.session.update_agent(apology)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(APOLOGY_SECONDS):

@@ -68,7 +68,7 @@ class ResolvedRef:
 
     def model_options(self, factory: ModelFactory, settings: Settings) -> ModelOptions:
         """What the provider's `build` is given: the stack's options over those of `[providers.NAME]`."""
-        options: dict[str, object] = {**settings.options(self.provider), **self.options}
+        options = settings.options(self.provider, self.options)
         base_url, language = options.get("base_url"), options.get("language")
         return ModelOptions(
             model=self.model,
@@ -81,7 +81,7 @@ class ResolvedRef:
 
     def env(self, factory: ModelFactory, settings: Settings) -> tuple[str, ...]:
         """The variables that must hold this model's keys: the provider's, unless story.toml names another."""
-        named = self.options.get("key_env", settings.options(self.provider).get("key_env"))
+        named = settings.options(self.provider, self.options).get("key_env")
         return (named,) if isinstance(named, str) else tuple(factory.env)
 
     def error(self, message: str) -> StackError:

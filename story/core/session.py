@@ -1,24 +1,34 @@
-"""The livekit session of a call, and what it tells in the words of `story`."""
+"""The livekit session of a call, and what it survives."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from livekit.agents import Agent, AgentSession
+from livekit.agents import Agent, AgentSession, llm, stt, tts
 
 
 class StagedSession(AgentSession[Any]):
-    """An AgentSession that says when a handoff failed.
+    """An AgentSession that says when a handoff failed, and that a realtime model's failure does not end.
 
     livekit (1.8.9) switches agents in a task of its own: where the next agent can't start, the exception is only
-    logged, and the session goes on without an agent that could answer. No event tells.
+    logged, and the session goes on without an agent that could answer. No event tells. An error of a realtime model
+    closes the session at once, where one of a pipeline's models does not.
+
+    outlives: whether the call goes on after the realtime error that it has just been told.
     """
 
-    def __init__(self, *, on_failed_handoff: Callable[[Agent, Exception], None], **options: Any) -> None:
+    def __init__(
+        self, *, on_failed_handoff: Callable[[Agent, Exception], None], outlives: Callable[[], bool], **options: Any
+    ) -> None:
         super().__init__(**options)
         self._on_failed_handoff = on_failed_handoff
+        self._outlives = outlives
         self._begun = False
+
+    def _on_error(self, error: llm.LLMError | stt.STTError | tts.TTSError | llm.RealtimeModelError) -> None:
+        if not (isinstance(error, llm.RealtimeModelError) and self._outlives()):
+            super()._on_error(error)
 
     async def _update_activity(self, agent: Agent, **options: Any) -> None:
         first, self._begun = not self._begun, True

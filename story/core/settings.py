@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from story.core.errors import ConfigError
 from story.core.nearest import did_you_mean
-from story.core.options import OWN_FIELDS, FrozenOptions
+from story.core.options import NO_OPTIONS, OWN_FIELDS, FrozenOptions
 from story.core.registry import ModelSetting, NamedStack, Role
 from story.core.textfile import read_text
 
@@ -41,6 +41,7 @@ class Settings:
 
     path, env_path: the files that were read, None where there was none.
     providers: options for all models of a provider; its `base_url` is here and nowhere else.
+    overrides: provider -> options that win over `providers` and over what a stack says of a model.
     """
 
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -48,6 +49,7 @@ class Settings:
     env_path: Path | None = None
     stacks: Mapping[str, NamedStack] = field(default_factory=dict)
     providers: Mapping[str, FrozenOptions] = field(default_factory=dict)
+    overrides: Mapping[str, FrozenOptions] = field(default_factory=dict)
     blocked: frozenset[str] = frozenset()
     call: CallDefaults = CallDefaults()
 
@@ -55,9 +57,11 @@ class Settings:
         """The value of an environment variable; None where it is missing or empty."""
         return self.env.get(name) or None
 
-    def options(self, provider: str) -> FrozenOptions:
-        """What story.toml says about all models of a provider."""
-        return self.providers.get(provider, FrozenOptions())
+    def options(self, provider: str, own: Mapping[str, object] = NO_OPTIONS) -> FrozenOptions:
+        """The options of a provider's model: what story.toml says of all its models, over that `own`, which a stack
+        says of this one, and over both the overrides."""
+        told = (self.providers.get(provider, NO_OPTIONS), own, self.overrides.get(provider, NO_OPTIONS))
+        return FrozenOptions({name: value for options in told for name, value in options.items()})
 
     def base_url(self, provider: str) -> str | None:
         """Where a provider's models are reached, if not at the vendor's own address."""
@@ -70,11 +74,11 @@ class Settings:
         env: Mapping[str, str] | None = None,
         providers: Mapping[str, Mapping[str, object]] | None = None,
     ) -> Settings:
-        """These settings with further variables and provider options, which win over what is set."""
-        merged = dict(self.providers)
+        """These settings with further variables and provider options, which win over whatever is set."""
+        overrides = dict(self.overrides)
         for name, options in (providers or {}).items():
-            merged[name] = FrozenOptions({**self.options(name), **options})
-        return replace(self, env=MappingProxyType({**self.env, **(env or {})}), providers=MappingProxyType(merged))
+            overrides[name] = FrozenOptions({**overrides.get(name, NO_OPTIONS), **options})
+        return replace(self, env=MappingProxyType({**self.env, **(env or {})}), overrides=MappingProxyType(overrides))
 
     @contextmanager
     def exported(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from weakref import WeakSet
 
 from livekit.agents.metrics import AgentMetrics, ModelUsageCollector
 
@@ -17,6 +18,13 @@ class Usage:
 
     persona: Callable[[], str | None]
     _collectors: dict[str, ModelUsageCollector] = field(default_factory=dict)
+    _followed: WeakSet[object] = field(default_factory=WeakSet)
+
+    def follow(self, source: object) -> None:
+        """Count what a model object reports, or the session of a realtime model; each counts once."""
+        if source not in self._followed and callable(on := getattr(source, "on", None)):
+            self._followed.add(source)
+            on("metrics_collected", self.collect)
 
     def collect(self, metrics: AgentMetrics) -> None:
         """A listener for the `metrics_collected` event of a model object."""

@@ -100,10 +100,12 @@ def decode(data: bytes, *, format: str | None = None) -> tuple[bytes, int]:
     import av
 
     try:
-        with av.open(io.BytesIO(data), format=format) as source:
+        with av.open(io.BytesIO(data), "r", format=format) as source:
             stream = source.streams.audio[0]
             resampler = av.AudioResampler(format="s16", layout="mono", rate=stream.rate)
-            pieces = [frame.to_ndarray().tobytes() for got in source.decode(stream) for frame in resampler.resample(got)]
+            pieces = [
+                frame.to_ndarray().tobytes() for got in source.decode(stream) for frame in resampler.resample(got)
+            ]
             pieces += [frame.to_ndarray().tobytes() for frame in resampler.resample(None)]
             return b"".join(pieces), stream.rate
     except (av.FFmpegError, IndexError, ValueError) as error:

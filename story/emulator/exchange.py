@@ -40,6 +40,7 @@ class Exchange:
         self,
         request: web.Request,
         emulation: Emulation,
+        *,
         vendor: Vendor,
         endpoint: str,
         number: int,
@@ -106,7 +107,9 @@ class Exchange:
     async def reply(self, data: object, *, status: int = 200) -> web.Response:
         """A JSON answer."""
         await self._drip()
-        return web.json_response(data, status=status, headers=self._headers({}), content_type=self._type("application/json"))
+        return web.json_response(
+            data, status=status, headers=self._headers({}), content_type=self._type("application/json")
+        )
 
     @asynccontextmanager
     async def stream(self, content_type: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[Stream]:

@@ -64,8 +64,8 @@ class Utterance(Protocol):
 class Ears(Protocol):
     """Makes out words."""
 
-    def listen(self, rate: int, start: float) -> Utterance:
-        """An utterance that begins `start` seconds into its stream of `rate` Hz."""
+    def listen(self, rate: int, start: float, previous: Utterance | None = None) -> Utterance:
+        """An utterance that begins `start` seconds into its stream of `rate` Hz. previous: the one before it there."""
         ...
 
     async def aclose(self) -> None: ...
@@ -98,25 +98,49 @@ class Ended:
     utterance: Utterance
 
 
-Heard = Started | Going | Ended
+@dataclass(frozen=True)
+class Paused:
+    """It may have ended: the last sound was at `end`, `quiet` seconds ago."""
+
+    start: float
+    end: float
+    quiet: float
+    utterance: Utterance
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """It had not: there is sound again, `at` now."""
+
+    start: float
+    at: float
+    utterance: Utterance
+
+
+Heard = Started | Going | Paused | Resumed | Ended
 
 
 class Listener:
     """Tells speech from silence in a stream of sound (s16le mono), by what comes in and not by the wall's clock."""
 
-    def __init__(self, ears: Ears, rate: int, *, silence: float) -> None:
-        """silence: seconds without sound that end an utterance."""
+    def __init__(
+        self, ears: Ears, rate: int, *, silence: float, pause: float | None = None, since: float = 0.0
+    ) -> None:
+        """silence: seconds without sound that end an utterance. pause: seconds after which it is told that it may have
+        ended; None: it is not told. since: where its clock begins, seconds."""
         if rate < 100:
             raise ValueError(f"a sample rate of {rate} Hz is too low")
         self.silence = silence
+        self._pause = pause
+        self._paused = False
         self._ears = ears
         self._rate = rate
         self._frame_bytes = 2 * (rate // 100)
         self._rest = b""
-        self._frames = 0
-        self._loud_in_a_row = 0
+        self._frames = round(since / FRAME_SECONDS)
         self._onset: list[tuple[bytes, Frames]] = []
         self._utterance: Utterance | None = None
+        self._previous: Utterance | None = None
         self._start = self._last_loud = 0.0
         self._next_interim = 0.0
 
@@ -146,7 +170,7 @@ class Listener:
             return []
         ended = Ended(self._start, self._last_loud, self.now - self._last_loud, self._utterance)
         self._utterance = None
-        self._loud_in_a_row = 0
+        self._paused = False
         return [ended]
 
     def close(self) -> None:
@@ -159,7 +183,6 @@ class Listener:
         heard: list[Heard] = []
         if self._utterance is None and not self._onset and not (loudness > LOUD).any():
             self._frames += len(loudness)  # the usual case: silence
-            self._loud_in_a_row = 0
             return heard
         for index in range(len(loudness)):
             frame = pcm[index * self._frame_bytes : (index + 1) * self._frame_bytes]
@@ -174,21 +197,28 @@ class Listener:
             if len(self._onset) >= ONSET_FRAMES:
                 self._begin(heard)
             return
+        self._utterance.feed(pcm, loudness)
         if loud:
             self._last_loud = self.now
-        self._utterance.feed(pcm, loudness)
+            if self._paused:
+                self._paused = False
+                heard.append(Resumed(self._start, self.now, self._utterance))
         if self.now >= self._next_interim:
             self._next_interim += INTERIM_SECONDS
             if self.now - self._last_loud < INTERIM_SECONDS:
                 heard.append(Going(self._start, self.now, self._utterance))
-        if self.now - self._last_loud >= self.silence - FRAME_SECONDS / 2:
+        quiet = self.now - self._last_loud
+        if quiet >= self.silence - FRAME_SECONDS / 2:
             heard += self.flush()
+        elif self._pause is not None and not self._paused and quiet >= self._pause - FRAME_SECONDS / 2:
+            self._paused = True
+            heard.append(Paused(self._start, self._last_loud, quiet, self._utterance))
 
     def _begin(self, heard: list[Heard]) -> None:
         self._start = self.now - len(self._onset) * FRAME_SECONDS
         self._last_loud = self.now
         self._next_interim = self._start + INTERIM_SECONDS
-        self._utterance = self._ears.listen(self._rate, self._start)
+        self._utterance = self._previous = self._ears.listen(self._rate, self._start, self._previous)
         for pcm, loudness in self._onset:
             self._utterance.feed(pcm, loudness)
         self._onset = []

@@ -66,8 +66,7 @@ class Journal:
 
     def as_data(self, *, since: float = 0.0) -> list[dict[str, object]]:
         """The entries from `since` on (seconds since the server started) as JSON data, secrets hidden."""
-        told = [{**asdict(entry), "content": self._told(entry.content)} for entry in self.entries if entry.t >= since]
-        return told
+        return [{**asdict(entry), "content": self._told(entry.content)} for entry in self.entries if entry.t >= since]
 
     def _told(self, content: object) -> object:
         shown = hidden(content)

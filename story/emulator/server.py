@@ -20,7 +20,7 @@ from story.emulator.exchange import CutError, Exchange, until
 from story.emulator.faults import Fault, parse_fault
 from story.emulator.latency import Stage
 from story.emulator.socket import GoneError, Socket
-from story.emulator.vendor import Http, Vendor, VendorError, WebSocket, refused_key
+from story.emulator.vendor import Http, Vendor, VendorError, WebSocket, as_told, refused_key
 
 LARGEST_BODY = 26 * 2**20
 """Bytes; OpenAI takes recordings of up to 25 MB."""
@@ -105,9 +105,7 @@ class Emulator:
 
         return handle
 
-    async def _answer(
-        self, request: web.Request, vendor: Vendor, endpoint: Http | WebSocket
-    ) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, vendor: Vendor, endpoint: Http | WebSocket) -> web.StreamResponse:
         arrived = asyncio.get_running_loop().time()
         number = next(self._numbers)
         key = vendor.key(request)
@@ -118,9 +116,11 @@ class Emulator:
             if not key or (self.emulation.keys and key not in self.emulation.keys):
                 raise refused_key(vendor, key or None)
             if isinstance(endpoint, Http):
-                exchange = Exchange(request, self.emulation, vendor, endpoint.name, number, faults)
+                exchange = Exchange(
+                    request, self.emulation, vendor=vendor, endpoint=endpoint.name, number=number, faults=faults
+                )
                 return await endpoint.handler(exchange)
-            socket = Socket(request, self.emulation, vendor, endpoint, number, faults)
+            socket = Socket(request, self.emulation, vendor=vendor, endpoint=endpoint, number=number, faults=faults)
             latency = self.emulation.latencies.draw(vendor.name, endpoint.role, socket.model, Stage.CONNECT)
             await until(arrived + latency)
             self._sockets.add(socket)
@@ -129,7 +129,7 @@ class Emulator:
             finally:
                 self._sockets.discard(socket)
         except (VendorError, BrainError) as error:
-            told = error if isinstance(error, VendorError) else VendorError(500, str(error), "internal_error")
+            told = as_told(error)
             self.emulation.journal.add(number, vendor.name, endpoint.name, "ended", {"status": told.status})
             return _refusal(vendor, told)
         except web.HTTPRequestEntityTooLarge:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 
 from aiohttp import WSMsgType, web
 
+from story.emulator.brain import BrainError
 from story.emulator.emulation import Emulation
 from story.emulator.exchange import until
 from story.emulator.faults import Fault
 from story.emulator.latency import Stage
-from story.emulator.vendor import Vendor, VendorError, WebSocket
+from story.emulator.vendor import Vendor, VendorError, WebSocket, as_told
+
+log = logging.getLogger("story.emulator")
 
 Message = bytes | dict[str, object] | str
 """Sound, a JSON object, or text that is none."""
@@ -38,6 +42,7 @@ class Socket:
         self,
         request: web.Request,
         emulation: Emulation,
+        *,
         vendor: Vendor,
         endpoint: WebSocket,
         number: int,
@@ -57,6 +62,7 @@ class Socket:
         self._outbox: asyncio.Queue[tuple[float, Callable[[], Awaitable[None]]]] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: Exception | None = None
+        self._at_end: list[Callable[[], None]] = []
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -123,15 +129,19 @@ class Socket:
         return (self.arrived if after is None else after) + latency
 
     def later(self, due: float, job: Callable[[], Awaitable[None]]) -> None:
-        """Run `job` at `due` (the loop's clock), after all that was handed in before it, while messages go on coming."""
+        """Run `job` at `due` (the loop's clock), after all that was handed in before, while messages go on coming."""
         self._outbox.put_nowait((due, job))
 
-    def beside(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+    def beside(self, work: Coroutine[object, object, object]) -> asyncio.Task[None]:
         """Run `work` beside the iteration over the messages; what it raises ends the connection."""
         task = asyncio.create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def at_end(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once the connection is over, however it ended."""
+        self._at_end.append(callback)
 
     async def drained(self) -> None:
         """Return once everything handed to `later` has been done."""
@@ -148,8 +158,9 @@ class Socket:
             await self.endpoint.handler(self)
         except GoneError:
             pass
-        except VendorError as error:
-            await self._refuse(error)
+        except (VendorError, BrainError) as error:
+            if error is not self._failure:  # otherwise the client knows
+                await self._refuse(as_told(error))
         finally:
             await self._end()
         return self._ws
@@ -164,6 +175,8 @@ class Socket:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for callback in self._at_end:
+            callback()
         if not self._ws.closed:
             await self.close()
         code = self._ws.close_code
@@ -175,17 +188,21 @@ class Socket:
             try:
                 if self._failure is None:
                     await until(due)
-                    await job()
-            except (GoneError, VendorError) as error:
-                await self._fail(error)
+                    await self._guarded(job())
             finally:
                 self._outbox.task_done()
 
-    async def _guarded(self, work: Coroutine[object, object, None]) -> None:
+    async def _guarded(self, work: Awaitable[object]) -> None:
+        """Do `work`; where it fails, the connection ends."""
         try:
             await work
-        except (GoneError, VendorError) as error:
+        except GoneError as error:
             await self._fail(error)
+        except (VendorError, BrainError) as error:
+            await self._fail(as_told(error))
+        except Exception:
+            log.exception("%s %s failed", self.vendor.name, self.endpoint.name)
+            await self._fail(VendorError(500, "the emulator failed", "internal_error"))
 
     async def _fail(self, error: GoneError | VendorError) -> None:
         """End the connection from beside the iteration."""

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from story.emulator.brain import BrainError
+
 if TYPE_CHECKING:
     from aiohttp import web
 
@@ -66,6 +68,11 @@ class Vendor:
     endpoints: tuple[Http | WebSocket, ...]
     headers: Callable[[], Mapping[str, str]] = dict
     owns: tuple[str, ...] = ()
+
+
+def as_told(error: VendorError | BrainError) -> VendorError:
+    """The error that a client is told: a mind that fails is the vendor's internal error."""
+    return error if isinstance(error, VendorError) else VendorError(500, str(error), "internal_error")
 
 
 def refused_key(vendor: Vendor, key: str | None) -> VendorError:

@@ -53,7 +53,7 @@ class SaidEars:
         self.utterances = 0
         self.abandoned = 0
 
-    def listen(self, rate: int, start: float) -> SaidUtterance:
+    def listen(self, rate: int, start: float, previous: object = None) -> SaidUtterance:
         self.utterances += 1
         return SaidUtterance(self, self.lines[(self.utterances - 1) % len(self.lines)], start)
 
@@ -82,7 +82,7 @@ class SaidUtterance:
 
 @pytest.fixture
 async def emulator() -> AsyncIterator[Callable[..., object]]:
-    """`await emulator(VENDOR, ..., brain=, voice=, ears=, profile=, keys=)`: a server, listening until the test ends."""
+    """`await emulator(VENDOR, ..., brain=, voice=, ears=, profile=, keys=)`: a server that listens."""
     async with AsyncExitStack() as servers:
 
         async def start(

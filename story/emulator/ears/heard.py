@@ -1,0 +1,133 @@
+"""Ears that know recorded clips, and leave everything else to a recogniser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from story.emulator.ears.clips import NARROW_RATE, Clip
+from story.emulator.ears.matching import LONG_FRAMES, Match, Matcher
+from story.emulator.hearing import UNHEARD_SECONDS, Ears, Frames, Transcript, Utterance, Word
+
+SURE_DB = 2.5
+"""How far a stretch may be from a clip, where it is long enough to tell callers apart."""
+SURE_SHORT_DB = 0.8
+"""The same for a short one."""
+GOING_ON_DB = 3.5
+"""The same for one that comes when the clip of the utterance before it would have gone on."""
+TRIES_SECONDS = 2.0
+"""After which a stretch that is like no clip is given to the recogniser, before it has ended."""
+_EARLY_SECONDS = 0.15
+"""By which a recogniser may place a word before its sound."""
+
+
+class ClipEars:
+    """Known clips by their loudness; of other sound, what `unknown` makes out."""
+
+    def __init__(self, clips: Sequence[Clip], *, unknown: Ears) -> None:
+        self._wide = Matcher([clip for clip in clips if not clip.narrow])
+        self._narrow = Matcher([clip for clip in clips if clip.narrow])
+        self._unknown = unknown
+
+    def listen(self, rate: int, start: float, previous: Utterance | None = None) -> Utterance:
+        before = previous if isinstance(previous, _ClipUtterance) else None
+        matcher = self._narrow if rate <= NARROW_RATE else self._wide
+        return _ClipUtterance(matcher, self._unknown, rate, start, before)
+
+    async def aclose(self) -> None:
+        await self._unknown.aclose()
+
+
+class _ClipUtterance:
+    """One utterance; nothing is compared but when somebody asks for its words."""
+
+    def __init__(
+        self, matcher: Matcher, unknown: Ears, rate: int, start: float, previous: _ClipUtterance | None
+    ) -> None:
+        self._matcher = matcher
+        self._unknown = unknown
+        self._rate = rate
+        self._start = start
+        self._previous = previous.match if previous is not None else None
+        self._previous_start = previous._start if previous is not None else 0.0
+        self._pcm: list[bytes] = []
+        self._loudness: list[Frames] = []
+        self._recognised: Utterance | None = None
+        self._expected: Match | None = None
+        self.match: Match | None = None
+
+    def feed(self, pcm: bytes, loudness: Frames) -> None:
+        if self.match is not None:
+            return
+        if self._recognised is not None:
+            self._recognised.feed(pcm, loudness)
+            return
+        self._pcm.append(pcm)
+        self._loudness.append(loudness)
+
+    async def so_far(self, at: float) -> Transcript:
+        self._look()
+        if self.match is not None:
+            return self._words(self.match, at - UNHEARD_SECONDS)
+        if self._recognised is None and at - self._start >= TRIES_SECONDS:
+            self._recognise()
+        return await self._recognised.so_far(at) if self._recognised is not None else Transcript()
+
+    async def final(self, end: float) -> Transcript:
+        self._look()
+        if self.match is not None:
+            return self._words(self.match, end, whole=True)
+        return await self._recognise().final(end)
+
+    def abandon(self) -> None:
+        if self._recognised is not None:
+            self._recognised.abandon()
+
+    def _look(self) -> None:
+        """Find the clip, if what was heard is enough to be sure of it."""
+        if self.match is not None or self._recognised is not None or not self._loudness:
+            return
+        heard = np.concatenate(self._loudness)
+        self._loudness = [heard]
+        match = self._going_on(heard) or self._matcher.find(heard)
+        if match is None:
+            return
+        sure = SURE_DB if len(heard) >= LONG_FRAMES else SURE_SHORT_DB
+        if match.decibels <= sure or match is self._expected:
+            self.match = match
+            self._pcm, self._loudness = [], []
+
+    def _going_on(self, heard: Frames) -> Match | None:
+        """The clip of the utterance before this one, if this is how it goes on."""
+        if self._previous is None:
+            return None
+        offset = self._previous.offset + self._start - self._previous_start
+        match = self._matcher.near(heard, self._previous.clip, offset)
+        self._expected = match if match is not None and match.decibels <= GOING_ON_DB else None
+        return self._expected
+
+    def _words(self, match: Match, until: float, *, whole: bool = False) -> Transcript:
+        """The words from the utterance's start until then (of the stream's time), in the stream's time.
+
+        whole: a word that has begun counts, as what is heard has ended in it.
+        """
+        shift = self._start - match.offset
+        words = [Word(word.text, word.start + shift, word.end + shift) for word in match.clip.words]
+        begun = [word for word in words if _well_in(word) >= self._start - _EARLY_SECONDS]
+        if whole:
+            return Transcript(tuple(word for word in begun if _well_in(word) <= until))
+        return Transcript(tuple(word for word in begun if word.end <= until))
+
+    def _recognise(self) -> Utterance:
+        """The recogniser's utterance, which is given what was heard so far."""
+        if self._recognised is None:
+            self._recognised = self._unknown.listen(self._rate, self._start)
+            self._recognised.feed(b"".join(self._pcm), np.concatenate(self._loudness))
+            self._pcm, self._loudness = [], []
+        return self._recognised
+
+
+def _well_in(word: Word) -> float:
+    """When a word can be said to be heard: a recogniser's times are good for its beginning, less so for its end."""
+    return word.start + (word.end - word.start) / 4

@@ -1,0 +1,265 @@
+"""One response of a realtime session, from its first event to its last."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING
+
+from story.emulator.audio import chunks
+from story.emulator.brain import BrainError, Prompt, Said, ToolCall
+from story.emulator.exchange import until
+from story.emulator.fields import objects, optional, read
+from story.emulator.latency import Stage
+from story.emulator.openai.conversation import prompt_tokens, said_in, tokens, tool_choice, tools
+from story.emulator.openai.realtime_items import Item, new_item
+from story.emulator.synthesis import synthesise
+from story.emulator.vendor import VendorError
+
+if TYPE_CHECKING:
+    from story.emulator.openai.realtime import Realtime
+
+_DELTA_SECONDS = 0.1
+_AUDIO_TOKENS_A_SECOND = 20
+"""The vendor counts one for each 50 ms of sound that it makes."""
+_SENTENCE_ENDS = (".", "!", "?", "…")
+
+
+class Response:
+    """A response under way. id: its id. Await `run`; `cancel` ends it early."""
+
+    def __init__(self, realtime: Realtime, params: Mapping[str, object], due: float) -> None:
+        """params: of response.create; {} for one that the turn's end begins. due: when the first result is.
+
+        Raises:
+            VendorError: `params` can't be used.
+        """
+        self.id = f"resp_{uuid.uuid4().hex[:20]}"
+        self._realtime = realtime
+        self._due = due
+        session = realtime.session.data
+        modalities = read(params, "output_modalities", list, session["output_modalities"])
+        if modalities not in (["audio"], ["text"]):
+            raise VendorError(400, "Invalid 'response.output_modalities'.", "invalid_value")
+        self._modality = str(modalities[0])
+        self._metadata = optional(params, "metadata", dict)
+        self._apart = params.get("conversation") == "none"
+        self.prompt = self._asked(params)
+        self._output: list[Item] = []
+        self._item: Item | None = None
+        self._text: list[str] = []
+        self._written = 0
+        self._spoken = 0.0
+        self._reason = "client_cancelled"
+        self._task: asyncio.Task[None] | None = None
+        self._begun = False
+
+    @property
+    def done(self) -> bool:
+        return self._task is not None and self._task.done()
+
+    def start(self) -> None:
+        """Run beside the session's messages."""
+        self._task = self._realtime.socket.beside(self._run())
+
+    async def cancel(self, reason: str) -> None:
+        """End it early: "client_cancelled" or "turn_detected". Returns when its last event has been sent."""
+        if self._task is not None and not self._task.done():
+            self._reason = reason
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            if not self._begun:  # the task was cancelled before its first step
+                await self._run(cancelled=True)
+
+    def _asked(self, params: Mapping[str, object]) -> Prompt:
+        session = self._realtime.session.data
+        instructions = read(params, "instructions", str, read(session, "instructions", str, ""))
+        said = [Said("system", instructions)] if instructions else []
+        if "input" in params:
+            said += [entry for item in objects(params, "input") if (entry := said_in(item)) is not None]
+        else:
+            said += self._realtime.conversation.said()
+        source = {name: params.get(name, session.get(name)) for name in ("tools", "tool_choice")}
+        return Prompt(said, tools(source), tool_choice(source))
+
+    async def _run(self, *, cancelled: bool = False) -> None:
+        self._begun = True
+        status: str = "completed"
+        details: dict[str, object] | None = None
+        await self._tell("response.created", response=self._shown("in_progress"))
+        try:
+            if cancelled:
+                raise asyncio.CancelledError
+            await self._answer()
+        except asyncio.CancelledError:
+            status, details = "cancelled", {"type": "cancelled", "reason": self._reason}
+        except BrainError as error:
+            told = {"type": "server_error", "code": "internal_error", "message": str(error)}
+            status, details = "failed", {"type": "failed", "error": told}
+        if self._item is not None:
+            await self._close_item("incomplete")
+        await self._tell("response.done", response=self._shown(status, details, self._usage()))
+
+    async def _answer(self) -> None:
+        first = True
+        answer = self._realtime.emulation.brain.answer(self.prompt)
+        async for part in self._stretches(answer):
+            speech = None
+            if isinstance(part, str) and self._modality == "audio":
+                session = self._realtime.session
+                speech = await synthesise(self._realtime.emulation, part, session.output_format, voice=session.voice)
+            if first:
+                await until(self._due)
+                first = False
+            if isinstance(part, ToolCall):
+                await self._call(part)
+                continue
+            if self._item is None:
+                await self._begin_message()
+            self._text.append(part)
+            self._written += tokens(part)
+            if speech is None:
+                await self._part("response.output_text.delta", delta=part)
+                self._due += self._draw(Stage.TOKEN)
+                await until(self._due)
+            else:
+                await self._part("response.output_audio_transcript.delta", delta=part)
+                await self._sound(speech.data, speech.seconds)
+        await until(self._due)  # an answer of nothing takes as long
+        if self._item is not None:
+            await self._close_item("completed")
+
+    async def _stretches(self, parts: AsyncIterator[str | ToolCall]) -> AsyncIterator[str | ToolCall]:
+        """Text in sentences where it is to be spoken, as it comes where it is not; calls as they come."""
+        held = ""
+        async for part in parts:
+            if isinstance(part, ToolCall):
+                if held:
+                    yield held
+                    held = ""
+                yield part
+            elif self._modality == "text":
+                yield part
+            else:
+                held += part
+                if held.rstrip().endswith(_SENTENCE_ENDS):
+                    yield held
+                    held = ""
+        if held:
+            yield held
+
+    async def _sound(self, data: bytes, seconds: float) -> None:
+        assert self._item is not None
+        whole = max(1, round(seconds / _DELTA_SECONDS))
+        size = max(2, len(data) // whole // 2 * 2)
+        pace = self._draw(Stage.AUDIO) * _DELTA_SECONDS
+        for chunk in chunks(data, size):
+            heard = seconds * len(chunk) / max(1, len(data))
+            self._item.seconds += heard
+            self._spoken += heard
+            await self._part("response.output_audio.delta", delta=base64.b64encode(chunk).decode())
+            if pace:
+                self._due += pace
+                await until(self._due)
+
+    async def _begin_message(self) -> None:
+        self._item = new_item("message", role="assistant", content=[])
+        self._text = []
+        if self._modality == "audio":
+            self._item.said = ""
+        await self._open_item(self._item)
+        empty: dict[str, object] = {"type": "audio", "transcript": ""}
+        await self._part(
+            "response.content_part.added", part=empty if self._modality == "audio" else {"type": "text", "text": ""}
+        )
+
+    async def _call(self, call: ToolCall) -> None:
+        if self._item is not None:
+            await self._close_item("completed")
+        arguments = json.dumps(dict(call.arguments))
+        self._written += tokens(call.name + arguments)
+        self._item = item = new_item("function_call", name=call.name, call_id=call.id[:32], arguments="")
+        await self._open_item(item)
+        place = {"response_id": self.id, "item_id": item.id, "output_index": len(self._output), "call_id": call.id[:32]}
+        await self._tell("response.function_call_arguments.delta", **place, delta=arguments)
+        item.data["arguments"] = arguments
+        await self._tell("response.function_call_arguments.done", **place, name=call.name, arguments=arguments)
+        await self._close_item("completed")
+
+    async def _open_item(self, item: Item) -> None:
+        index = len(self._output)
+        await self._tell("response.output_item.added", response_id=self.id, output_index=index, item=dict(item.data))
+        if not self._apart:
+            await self._realtime.add(item, done=False)
+
+    async def _close_item(self, status: str) -> None:
+        item, self._item = self._item, None
+        assert item is not None
+        if item.data["type"] == "message":
+            await self._close_message(item)
+        item.data["status"] = status
+        if not self._apart:
+            before = self._realtime.conversation.before(item)
+            await self._tell("conversation.item.done", previous_item_id=before, item=item.data)
+        index = len(self._output)
+        self._output.append(item)
+        await self._tell("response.output_item.done", response_id=self.id, output_index=index, item=item.data)
+
+    async def _close_message(self, item: Item) -> None:
+        text = "".join(self._text)
+        self._item = item
+        if self._modality == "audio":
+            item.said = text
+            await self._part("response.output_audio.done")
+            await self._part("response.output_audio_transcript.done", transcript=text)
+            await self._part("response.content_part.done", part={"type": "audio", "transcript": text})
+            item.data["content"] = [{"type": "output_audio", "transcript": text}]
+        else:
+            await self._part("response.output_text.done", text=text)
+            await self._part("response.content_part.done", part={"type": "text", "text": text})
+            item.data["content"] = [{"type": "output_text", "text": text}]
+        self._item = None
+
+    async def _part(self, kind: str, **fields: object) -> None:
+        assert self._item is not None
+        place = {"response_id": self.id, "item_id": self._item.id}
+        await self._tell(kind, **place, output_index=len(self._output), content_index=0, **fields)
+
+    async def _tell(self, kind: str, **fields: object) -> None:
+        await self._realtime.tell(kind, **fields)
+
+    def _draw(self, stage: Stage) -> float:
+        return self._realtime.draw("realtime", self._realtime.session.model, stage)
+
+    def _shown(self, status: str, details: object = None, usage: object = None) -> dict[str, object]:
+        session = self._realtime.session.data
+        return {
+            "object": "realtime.response",
+            "id": self.id,
+            "status": status,
+            "status_details": details,
+            "output": [item.data for item in self._output],
+            "conversation_id": None if self._apart else self._realtime.conversation_id,
+            "output_modalities": [self._modality],
+            "max_output_tokens": session["max_output_tokens"],
+            "audio": {"output": session["audio"].get("output")},
+            "usage": usage,
+            "metadata": self._metadata,
+        }
+
+    def _usage(self) -> dict[str, object]:
+        heard = self._realtime.heard_tokens
+        asked = prompt_tokens(self.prompt)
+        spoken = round(self._spoken * _AUDIO_TOKENS_A_SECOND)
+        none = {"text_tokens": 0, "audio_tokens": 0, "image_tokens": 0}
+        given = {"text_tokens": asked, "audio_tokens": heard, "image_tokens": 0, "cached_tokens": 0}
+        return {
+            "total_tokens": asked + heard + self._written + spoken,
+            "input_tokens": asked + heard,
+            "output_tokens": self._written + spoken,
+            "input_token_details": {**given, "cached_tokens_details": none},
+            "output_token_details": {"text_tokens": self._written, "audio_tokens": spoken},
+        }
