@@ -63,7 +63,7 @@ class Exchange:
         body = await self._read()
         try:
             data = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise VendorError(400, "the body is not valid JSON", "invalid_json") from None
         if not isinstance(data, dict):
             raise VendorError(400, "the body is not a JSON object", "invalid_json")

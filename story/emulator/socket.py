@@ -174,13 +174,17 @@ class Socket:
     async def _end(self) -> None:
         for task in tuple(self._tasks):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         for callback in self._at_end:
             callback()
-        if not self._ws.closed:
-            await self.close()
-        code = self._ws.close_code
-        self.emulation.journal.add(self.number, self.vendor.name, self.endpoint.name, "ended", {"code": code})
+        try:  # where the client goes away meanwhile, aiohttp cancels this
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            if not self._ws.closed:
+                await self.close()
+        except ConnectionError:
+            pass  # it is closed, then
+        finally:
+            told = {"code": self._ws.close_code}
+            self.emulation.journal.add(self.number, self.vendor.name, self.endpoint.name, "ended", told)
 
     async def _empty_outbox(self) -> None:
         while True:
