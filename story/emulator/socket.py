@@ -228,7 +228,8 @@ class Socket:
             if fault.kind == "drip":
                 await asyncio.sleep(fault.number)
             elif fault.kind == "malformed":
-                if self._sent == fault.sent and self._received >= fault.after:
+                if self._sent >= fault.sent and self._received >= fault.after:
+                    self._faults = tuple(other for other in self._faults if other is not fault)
                     return fault
             elif fault.sent and self._sent == fault.sent:
                 await self._strike(fault)

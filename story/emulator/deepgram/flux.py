@@ -54,13 +54,13 @@ class _Flux:
                 self._recogniser.finish()
                 await self._socket.drained()
                 return
-            if kind == "Configure" and isinstance(message, dict):
+            if kind == "ForceEndTurn":
+                self._recogniser.finish()
+            elif kind == "Configure" and isinstance(message, dict):
                 told = {name: message[name] for name in ("thresholds", "keyterms", "language_hints") if name in message}
                 self._socket.later(self._socket.arrived, partial(self._send, "ConfigureSuccess", **told))
             else:
-                raise VendorError(
-                    400, "unknown message: send audio, Configure or CloseStream", "UNPARSABLE_CLIENT_MESSAGE"
-                )
+                raise VendorError(400, "expected audio, Configure or CloseStream", "UNPARSABLE_CLIENT_MESSAGE")
 
     async def _begun(self, start: float) -> None:
         await self._tell("StartOfTurn", Transcript(), start, start + 0.1)
