@@ -32,8 +32,15 @@ class StagedSession(AgentSession[Any]):
 
     async def _update_activity(self, agent: Agent, **options: Any) -> None:
         first, self._begun = not self._begun, True
+        before = self._activity
         try:
-            await super()._update_activity(agent, **options)
+            try:
+                await super()._update_activity(agent, **options)
+            except Exception:
+                if before is None or self._activity is not before:
+                    raise
+                # A realtime model that has failed fails to close as well. It doesn't close a second time.
+                await super()._update_activity(agent, **options)
         except Exception as error:
             if first:  # start() itself raises it
                 raise

@@ -104,9 +104,10 @@ async def test_a_spoken_turn_a_tool_and_its_result(server: Emulator, brain: Scri
 
     async with asyncio.timeout(10):
         await session.update_tools([llm.function_tool(weather, raw_schema=schema)])
-        transcript, started = (
-            first(session, "input_audio_transcription_completed"),
-            first(session, "generation_created"),
+        transcript, started = asyncio.get_running_loop().create_future(), first(session, "generation_created")
+        session.on(
+            "input_audio_transcription_completed",
+            lambda told: transcript.set_result(told.transcript) if told.is_final and not transcript.done() else None,
         )
         metrics = first(session, "metrics_collected")
         push(session, silence(0.2, RATE) + speech(2.0, RATE) + silence(0.8, RATE))

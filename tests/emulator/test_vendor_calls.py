@@ -1,98 +1,120 @@
-"""Whole calls with the vendors' real plugins against the emulator: recorded callers, real time, sound in and out."""
+"""Whole calls with the vendors' real plugins: what docs/proven.toml promises, and what goes wrong in the middle."""
 
 from __future__ import annotations
 
-import json
 import tomllib
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
+from emulated_calls import ROOT, HeldCall, Wanted, check_storyteller, hold_all
 
 from story.core import events
-from story.core.launch import hold_call
-from story.core.plan import plan_call
-from story.core.settings import Settings
-from story.emulating import emulated
-from story.emulator.assemble import Options, assemble, pretend_keys
-from story.emulator.emulation import Emulation
-from story.transports.file import FileTransport
-from story.workspace import open_workspace
 
-ROOT = Path(__file__).parents[2]
-CALLERS = ROOT / "tests" / "callers"
-FACTS = json.loads((CALLERS / "callers.json").read_text())
+PAIR = {"intro": "deepgram+gpt4o-mini", "story": "openai-realtime"}
 PROVEN = tomllib.loads((ROOT / "docs" / "proven.toml").read_text())["call"]
-SCRIPTED = Options(brain="script", heard=str(CALLERS / "callers.json"), speech="tones")
-BARGE_IN = {"barge": {2: 3.0}}
+PROOFS = {
+    f"{proof['intro']} to {proof['story']}": Wanted(
+        proof["caller"],
+        {"intro": proof["intro"], "story": proof["story"]},
+        barge_in={2: 3.0} if proof["caller"] == "barge" else {},
+    )
+    for proof in PROVEN
+}
+MARIA = ["maria/turn1.wav", "maria/turn2.wav", "maria/turn3.wav"]
+EDGES = {
+    "talked over": Wanted("maria", PAIR, turns=[*MARIA, "barge/turn2.wav"], barge_in={4: 0.4}),
+    "refused": Wanted("maria", PAIR, faults=["openai/realtime status=401"]),
+    "out of credit": Wanted("maria", PAIR, faults=["openai/realtime error=insufficient_quota after=30"]),
+    "hanging": Wanted("maria", PAIR, faults=["deepgram/listen hang"]),
+    "and back": Wanted(
+        "emma",
+        {"outro": "cartesia/ink-2+gpt4o-mini+sonic-3", **PAIR},
+        turns=["emma/turn1.wav", "emma/turn2.wav", "emma/turn3.wav", "barge/turn4.wav"],
+        chain=str(Path(__file__).parent / "three_personas.toml"),
+        brain=str(Path(__file__).parent / "three_personas_script.toml"),
+    ),
+}
 
 
-@dataclass
-class HeldCall:
-    """What a call told, and what the emulator saw of it."""
-
-    emulation: Emulation
-    events: list[events.Event] = field(default_factory=list)
-
-    def of(self, kind: type[events.Event]) -> list:
-        return [event for event in self.events if isinstance(event, kind)]
-
-    @property
-    def ended(self) -> events.CallEnded:
-        return self.of(events.CallEnded)[0]
-
-    def said(self, persona: str) -> str:
-        return " ".join(turn.text for turn in self.of(events.AgentTurn) if turn.persona == persona)
-
-    def journal(self, vendor: str, endpoint: str, kind: str) -> list[object]:
-        entries = self.emulation.journal.as_data()
-        where = (vendor, endpoint, kind)
-        return [e["content"] for e in entries if (e["vendor"], e["endpoint"], e["kind"]) == where]
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def calls() -> dict[str, HeldCall | Exception]:
+    """Every call of this file, held once."""
+    return await hold_all({**PROOFS, **EDGES})
 
 
-async def hold(
-    caller: str,
-    stacks: dict[str, str],
-    *,
-    chain: str = "storyteller",
-    options: Options = SCRIPTED,
-    barge_in: dict[int, float] | None = None,
-    out: Path | None = None,
-    max_duration: float = 100.0,
-) -> HeldCall:
-    """Hold a call of a recorded caller with emulated vendors."""
-    space = open_workspace()
-    settings, plugins = Settings(), space.plugins
-    emulation = assemble(options, plugins, settings)
-    settings = pretend_keys(settings)
-    plan = plan_call(plugins.registry, settings, chain=chain, stacks=stacks)
-    turns = [CALLERS / turn["file"] for turn in FACTS[caller]["turns"]]
-    held = HeldCall(emulation)
-    transport = FileTransport(turns, out=out, barge_in=barge_in or BARGE_IN.get(caller))
-    with settings.exported():
-        async with emulated(emulation, settings) as reached:
-            await hold_call(
-                plan, transport, plugins, reached, observers=[held.events.append], max_duration=max_duration
-            )
-    return held
+def held(calls: dict[str, HeldCall | Exception], name: str) -> HeldCall:
+    call = calls[name]
+    if isinstance(call, Exception):
+        raise call
+    return call
 
 
-def check_storyteller(call: HeldCall, caller: str) -> None:
-    """The storyteller's chain, from the right facts to the goodbye."""
-    name, place = FACTS[caller]["name"], FACTS[caller]["location"]
-    faults = [(fault.where, fault.message) for fault in call.of(events.CallFault)]
-    assert faults == []
-    assert call.ended.data == {"name": name, "location": place}
-    assert [(handoff.from_, handoff.to) for handoff in call.of(events.Handoff)] == [("intro", "story")]
-    assert [tool.name for tool in call.of(events.ToolCall)] == ["information_gathered", "story_finished"]
-    story = call.said("story")
-    assert name in story and place in story
-    assert name in call.of(events.AgentTurn)[-1].text
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.mark.parametrize("name", PROOFS)
+def test_a_whole_call(calls: dict[str, HeldCall | Exception], name: str) -> None:
+    call = held(calls, name)
+    check_storyteller(call, PROOFS[name].caller)
+    assert [(fault.where, fault.message) for fault in call.of(events.CallFault)] == []
+
+
+def test_usage_is_counted_by_persona_and_model(calls: dict[str, HeldCall | Exception]) -> None:
+    usage = held(calls, "deepgram+gpt4o-mini to openai-realtime").ended.usage
+    used = {(persona, model["model"]) for persona, models in usage.items() for model in models}
+    assert {("intro", "nova-3"), ("intro", "gpt-4o-mini"), ("story", "gpt-realtime")} <= used
+    realtime = next(model for model in usage["story"] if model["model"] == "gpt-realtime")
+    assert realtime["input_audio_tokens"] > 0 and realtime["output_audio_tokens"] > 0
+
+
+def test_a_realtime_persona_pays_for_no_second_recogniser(calls: dict[str, HeldCall | Exception]) -> None:
+    call = held(calls, "deepgram+gpt4o-mini to openai-realtime")
+    ended = call.journal("deepgram", "listen", "ended")
+    spoken = call.journal("openai", "realtime", "sent")
+    assert len(ended) == 1
+    assert ended[0]["t"] < spoken[len(spoken) // 2]["t"]
+
+
+def test_nobody_talks_a_realtime_goodbye_down(calls: dict[str, HeldCall | Exception]) -> None:
+    call = held(calls, "talked over")
+    check_storyteller(call, "maria")
+    last = call.of(events.AgentTurn)[-1]
+    assert not last.interrupted and last.text.endswith("story.")
+    told = [entry["content"] for entry in call.journal("openai", "realtime", "sent")]
+    kinds = [content.get("type") for content in told if isinstance(content, dict)]
+    called = len(kinds) - kinds[::-1].index("response.function_call_arguments.done")
+    assert "input_audio_buffer.speech_started" not in kinds[called:]
+
+
+def test_a_realtime_model_that_can_t_start_is_replaced(calls: dict[str, HeldCall | Exception]) -> None:
+    call = held(calls, "refused")
+    assert [fallback.from_ for fallback in call.of(events.Fallback)] == ["realtime=openai/gpt-realtime"]
+    check_storyteller(call, "maria")
+
+
+def test_a_realtime_model_that_fails_in_mid_call_is_replaced(calls: dict[str, HeldCall | Exception]) -> None:
+    call = held(calls, "out of credit")
+    assert [fallback.from_ for fallback in call.of(events.Fallback)] == ["realtime=openai/gpt-realtime"]
+    assert call.ended.reason == "finished" and call.ended.data["name"] == "Maria"
+    assert "Maria" in call.of(events.AgentTurn)[-1].text
+
+
+def test_a_recogniser_that_hangs_is_given_up(calls: dict[str, HeldCall | Exception]) -> None:
+    call = held(calls, "hanging")
+    assert call.ended.reason == "error"
+    faults = call.of(events.CallFault)
+    assert [fault.recoverable for fault in faults if fault.where == "stt"] == [True, True, False]
+    assert call.ended.duration < 40
+
+
+def test_from_a_realtime_model_back_to_a_pipeline(calls: dict[str, HeldCall | Exception]) -> None:
+    call = held(calls, "and back")
+    assert [(handoff.from_, handoff.to) for handoff in call.of(events.Handoff)] == [
+        ("intro", "story"),
+        ("story", "outro"),
+    ]
+    assert [tool.name for tool in call.of(events.ToolCall)] == ["information_gathered", "story_told", "call_over"]
     assert call.ended.reason == "finished"
-
-
-@pytest.mark.timeout(150)
-@pytest.mark.parametrize("proof", PROVEN, ids=lambda proof: f"{proof['intro']} to {proof['story']}")
-async def test_a_whole_call(proof: dict[str, str]) -> None:
-    call = await hold(proof["caller"], {"intro": proof["intro"], "story": proof["story"]})
-    check_storyteller(call, proof["caller"])
+    assert "Emma" in call.said("outro")
+    assert call.journal("cartesia", "turns", "request") and call.journal("cartesia", "tts", "request")
