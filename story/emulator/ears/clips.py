@@ -15,25 +15,26 @@ from story.core.textfile import read_text
 from story.emulator.audio import AudioError, decode, resample
 from story.emulator.hearing import FRAME_SECONDS, Frames, Word
 
-NARROW_RATE = 8_000
-"""Hz of a telephone's sound. What it loses, hissing sounds above all, shapes the loudness of the rest."""
+LOWER_RATES = (8_000, 16_000)
+"""Hz, of telephones and of recognisers. What they lose, hissing sounds above all, changes how loud a word is."""
+HIGHEST_RATE = 192_000
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
     """A recording. words: with their times in it, seconds.
 
-    loudness: the root mean square of its 10 ms frames, over all of its sound or, as a telephone has it, below 4 kHz.
+    loudness: the root mean square of its 10 ms frames at a sample rate of `rate` (Hz).
     """
 
     name: str
     words: tuple[Word, ...]
     loudness: Frames
-    narrow: bool = False
+    rate: int
 
 
 def load_clips(path: Path) -> tuple[Clip, ...]:
-    """The clips that a JSON file names, each with all of its sound and as a telephone would have it.
+    """The clips that a JSON file names, each as it is and at the sample rates that recognisers and telephones have.
 
     It is an object, of which every list `turns` anywhere in it holds clips: `file` (relative to the JSON), and `words`,
     each `[word, start, end]` in seconds. `scripts/word-times` adds `words` to entries that have a `text` alone.
@@ -84,8 +85,9 @@ def _clips(path: Path, entry: object) -> Iterator[Clip]:
     except (OSError, AudioError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError(f"{path}: {name} can't be read: {reason}") from None
-    yield Clip(name, words, loudness_of(pcm, rate))
-    yield Clip(name, words, loudness_of(resample(pcm, rate, NARROW_RATE), NARROW_RATE), narrow=True)
+    for lower in (*(lower for lower in LOWER_RATES if lower < rate), rate):
+        kept = HIGHEST_RATE if lower == rate else lower
+        yield Clip(name, words, loudness_of(resample(pcm, rate, lower), lower), kept)
 
 
 def _word(path: Path, name: str, entry: object) -> Word:

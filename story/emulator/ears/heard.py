@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from story.emulator.ears.clips import NARROW_RATE, Clip
+from story.emulator.ears.clips import Clip
 from story.emulator.ears.matching import LONG_FRAMES, Match, Matcher
-from story.emulator.hearing import UNHEARD_SECONDS, Ears, Frames, Transcript, Utterance, Word
+from story.emulator.hearing import FRAME_SECONDS, LOUD, UNHEARD_SECONDS, Ears, Frames, Transcript, Utterance, Word
 
 SURE_DB = 2.5
 """How far a stretch may be from a clip, where it is long enough to tell callers apart."""
@@ -18,21 +18,23 @@ GOING_ON_DB = 3.5
 """The same for one that comes when the clip of the utterance before it would have gone on."""
 TRIES_SECONDS = 2.0
 """After which a stretch that is like no clip is given to the recogniser, before it has ended."""
-_EARLY_SECONDS = 0.15
-"""By which a recogniser may place a word before its sound."""
+PAUSE_FRAMES = 8
+"""Of silence; less is inside a word."""
+_EARLY_SECONDS = 0.02
+"""By which a word may be placed before its sound."""
 
 
 class ClipEars:
     """Known clips by their loudness; of other sound, what `unknown` makes out."""
 
     def __init__(self, clips: Sequence[Clip], *, unknown: Ears) -> None:
-        self._wide = Matcher([clip for clip in clips if not clip.narrow])
-        self._narrow = Matcher([clip for clip in clips if clip.narrow])
+        rates = sorted({clip.rate for clip in clips})
+        self._matchers = {rate: Matcher([clip for clip in clips if clip.rate == rate]) for rate in rates}
         self._unknown = unknown
 
     def listen(self, rate: int, start: float, previous: Utterance | None = None) -> Utterance:
         before = previous if isinstance(previous, _ClipUtterance) else None
-        matcher = self._narrow if rate <= NARROW_RATE else self._wide
+        matcher = next(matcher for highest, matcher in self._matchers.items() if rate <= highest)
         return _ClipUtterance(matcher, self._unknown, rate, start, before)
 
     async def aclose(self) -> None:
@@ -110,14 +112,13 @@ class _ClipUtterance:
     def _words(self, match: Match, until: float, *, whole: bool = False) -> Transcript:
         """The words from the utterance's start until then (of the stream's time), in the stream's time.
 
-        whole: a word that has begun counts, as what is heard has ended in it.
+        whole: the utterance has ended there, so what the clip says before its next sound belongs to it.
         """
         shift = self._start - match.offset
-        words = [Word(word.text, word.start + shift, word.end + shift) for word in match.clip.words]
-        begun = [word for word in words if _well_in(word) >= self._start - _EARLY_SECONDS]
-        if whole:
-            return Transcript(tuple(word for word in begun if _well_in(word) <= until))
-        return Transcript(tuple(word for word in begun if word.end <= until))
+        first, last = _stretch(match.clip, match.offset, until - shift)
+        words = [word for word in match.clip.words if _well_in(word) >= first]
+        words = [word for word in words if (_well_in(word) < last if whole else word.end <= until - shift)]
+        return Transcript(tuple(Word(word.text, word.start + shift, word.end + shift) for word in words))
 
     def _recognise(self) -> Utterance:
         """The recogniser's utterance, which is given what was heard so far."""
@@ -126,6 +127,20 @@ class _ClipUtterance:
             self._recognised.feed(b"".join(self._pcm), np.concatenate(self._loudness))
             self._pcm, self._loudness = [], []
         return self._recognised
+
+
+def _stretch(clip: Clip, start: float, end: float) -> tuple[float, float]:
+    """Which times of a clip belong to an utterance that lasts from `start` to `end` (seconds of the clip): the silence
+    after it does, and where it is the first, the silence before it."""
+    loud = clip.loudness > LOUD
+    begin, stop = max(0, round(start / FRAME_SECONDS)), max(0, round(end / FRAME_SECONDS))
+    first = start - _EARLY_SECONDS if loud[: max(0, begin - PAUSE_FRAMES)].any() else 0.0
+    quiet = 0
+    for index in range(stop, len(loud)):
+        quiet = 0 if loud[index] and quiet < PAUSE_FRAMES else quiet + 1
+        if loud[index] and quiet >= PAUSE_FRAMES:
+            return first, index * FRAME_SECONDS
+    return first, float("inf")
 
 
 def _well_in(word: Word) -> float:
