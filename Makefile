@@ -37,14 +37,14 @@ lint: test-tools
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict
 
-# The quick tests once more, on the newest Python of this machine where that is newer than the one of $(VENV).
+# The fast tests once more, on the newest Python of this machine where that is newer than the one of $(VENV).
 test-newest:
 	@newest=$$(scripts/python --newest); \
 	minor() { "$$1" -c 'import sys; print(sys.version_info[1])'; }; \
 	if [ -n "$$newest" ] && [ "$$(minor "$$newest")" -gt "$$(minor $(BIN)/python)" ]; then \
 	    dir=.venv-3.$$(minor "$$newest"); \
 	    PIP_NO_COMPILE=1 scripts/venv $$dir requirements/test.txt "$$newest" && \
-	    $$dir/bin/python -m pytest -m "not full and not weights" $(ARGS); \
+	    $$dir/bin/python -m pytest -m "not full and not weights and not slow" $(ARGS); \
 	fi
 
 test-full: product test-tools ## the long tests (at most 40 minutes on two cores)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 Story = Callable[..., subprocess.CompletedProcess[str]]
 
 CALLER = Path(__file__).parents[1] / "callers" / "maria" / "turn1.wav"

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 Install = Callable[[str, str], None]
 Story = Callable[..., subprocess.CompletedProcess[str]]
 

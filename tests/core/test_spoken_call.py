@@ -17,6 +17,8 @@ from story.core.personas import Chain, load_chain
 from story.transports.file import FileTransport
 from tests.fakes import LoudnessSTT, ScriptedLLM, ToneTTS, Tool, last_user
 
+pytestmark = pytest.mark.slow
+
 CALLERS = Path(__file__).parents[1] / "callers"
 SPEECH = CALLERS / "john" / "turn4.wav"  # "Keep going, please.": one short stretch
 SENTENCE = "Hello there, I have a long sentence to say and I will say all of it."

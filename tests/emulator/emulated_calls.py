@@ -106,3 +106,11 @@ def check_storyteller(call: HeldCall, caller: str) -> None:
     assert name in story and place in story
     assert name in call.of(events.AgentTurn)[-1].text
     assert call.ended.reason == "finished"
+
+
+def held(calls: dict[str, HeldCall | Exception], name: str) -> HeldCall:
+    """A call of `hold_all`; raises what kept it from being held."""
+    call = calls[name]
+    if isinstance(call, Exception):
+        raise call
+    return call

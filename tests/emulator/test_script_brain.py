@@ -93,6 +93,22 @@ async def test_conditions(tmp_path: Path) -> None:
         await answer(path, Prompt(asked[:-2], [book], tool_choice="none"))
 
 
+async def test_the_example_of_the_docs(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "emulator-script.md").read_text()
+    path = tmp_path / "table.toml"
+    path.write_text(page.split("```toml\n")[1].split("```")[0])
+    script = load_script(path)
+    book = Tool("book", "", {"properties": {"size": {"type": "integer"}}})
+    said: list[Said] = []
+    answers = []
+    for line in script.lines:
+        said.append(Said("caller", line))
+        text, calls = await answer(path, Prompt(said, [book]))
+        said.append(Said("agent", text, tuple(calls)))
+        answers.append((text, [dict(call.arguments) for call in calls]))
+    assert answers == [("For how many people?", []), ("One moment.", [{"size": 4}]), ("Goodbye!", [])]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from emulated_calls import ROOT, HeldCall, Wanted, check_storyteller, hold_all
+from emulated_calls import ROOT, HeldCall, Wanted, check_storyteller, held, hold_all
 
 from story.core import events
 
@@ -21,10 +21,7 @@ PROOFS = {
     )
     for proof in PROVEN
 }
-MARIA = ["maria/turn1.wav", "maria/turn2.wav", "maria/turn3.wav"]
 EDGES = {
-    "talked over": Wanted("maria", PAIR, turns=[*MARIA, "barge/turn2.wav"], barge_in={4: 0.4}),
-    "refused": Wanted("maria", PAIR, faults=["openai/realtime status=401"]),
     "out of credit": Wanted("maria", PAIR, faults=["openai/realtime error=insufficient_quota after=30"]),
     "hanging": Wanted("maria", PAIR, faults=["deepgram/listen hang"]),
     "and back": Wanted(
@@ -37,20 +34,13 @@ EDGES = {
 }
 
 
+pytestmark = [pytest.mark.full, pytest.mark.timeout(400)]
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def calls() -> dict[str, HeldCall | Exception]:
     """Every call of this file, held once."""
     return await hold_all({**PROOFS, **EDGES})
-
-
-def held(calls: dict[str, HeldCall | Exception], name: str) -> HeldCall:
-    call = calls[name]
-    if isinstance(call, Exception):
-        raise call
-    return call
-
-
-pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.mark.parametrize("name", PROOFS)
@@ -58,39 +48,6 @@ def test_a_whole_call(calls: dict[str, HeldCall | Exception], name: str) -> None
     call = held(calls, name)
     check_storyteller(call, PROOFS[name].caller)
     assert [(fault.where, fault.message) for fault in call.of(events.CallFault)] == []
-
-
-def test_usage_is_counted_by_persona_and_model(calls: dict[str, HeldCall | Exception]) -> None:
-    usage = held(calls, "deepgram+gpt4o-mini to openai-realtime").ended.usage
-    used = {(persona, model["model"]) for persona, models in usage.items() for model in models}
-    assert {("intro", "nova-3"), ("intro", "gpt-4o-mini"), ("story", "gpt-realtime")} <= used
-    realtime = next(model for model in usage["story"] if model["model"] == "gpt-realtime")
-    assert realtime["input_audio_tokens"] > 0 and realtime["output_audio_tokens"] > 0
-
-
-def test_a_realtime_persona_pays_for_no_second_recogniser(calls: dict[str, HeldCall | Exception]) -> None:
-    call = held(calls, "deepgram+gpt4o-mini to openai-realtime")
-    ended = call.journal("deepgram", "listen", "ended")
-    spoken = call.journal("openai", "realtime", "sent")
-    assert len(ended) == 1
-    assert ended[0]["t"] < spoken[len(spoken) // 2]["t"]
-
-
-def test_nobody_talks_a_realtime_goodbye_down(calls: dict[str, HeldCall | Exception]) -> None:
-    call = held(calls, "talked over")
-    check_storyteller(call, "maria")
-    last = call.of(events.AgentTurn)[-1]
-    assert not last.interrupted and last.text.endswith("story.")
-    told = [entry["content"] for entry in call.journal("openai", "realtime", "sent")]
-    kinds = [content.get("type") for content in told if isinstance(content, dict)]
-    called = len(kinds) - kinds[::-1].index("response.function_call_arguments.done")
-    assert "input_audio_buffer.speech_started" not in kinds[called:]
-
-
-def test_a_realtime_model_that_can_t_start_is_replaced(calls: dict[str, HeldCall | Exception]) -> None:
-    call = held(calls, "refused")
-    assert [fallback.from_ for fallback in call.of(events.Fallback)] == ["realtime=openai/gpt-realtime"]
-    check_storyteller(call, "maria")
 
 
 def test_a_realtime_model_that_fails_in_mid_call_is_replaced(calls: dict[str, HeldCall | Exception]) -> None:

@@ -18,6 +18,8 @@ from story.transports.sound import SAMPLE_RATE, read_wav
 from tests.fakes import SECONDS_PER_CHARACTER
 from tests.transports.calls import CALLERS, GOODBYE, GREETING, STORY, hold, make_call
 
+pytestmark = pytest.mark.slow
+
 TICK = 480
 LONG = "This story goes on and on and it does not end for a very long while, so you may well break into it. " * 2
 Stretch = tuple[int, int]

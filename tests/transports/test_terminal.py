@@ -25,6 +25,8 @@ from story.transports.terminal import TerminalTransport
 from tests.fakes import last_user
 from tests.transports.calls import GOODBYE, GREETING, STORY, Outcome, hold, make_call
 
+pytestmark = pytest.mark.slow
+
 LINES = ["hm?", "Maria from Lisbon", "stop"]
 
 
