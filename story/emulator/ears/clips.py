@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,29 +14,43 @@ import numpy as np
 
 from story.core.errors import ConfigError
 from story.core.textfile import read_text
-from story.emulator.audio import AudioError, decode, resample
+from story.emulator.audio import AudioError, decode
 from story.emulator.hearing import FRAME_SECONDS, Frames, Word
-
-LOWER_RATES = (8_000, 16_000)
-"""Hz, of telephones and of recognisers. What they lose, hissing sounds above all, changes how loud a word is."""
-HIGHEST_RATE = 192_000
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """A recording. words: with their times in it, seconds.
+    """A recording. words: with their times in it, seconds. pcm: s16le mono at `rate` Hz."""
 
-    loudness: the root mean square of its 10 ms frames at a sample rate of `rate` (Hz).
-    """
+    name: str
+    words: tuple[Word, ...]
+    pcm: bytes
+    rate: int
+
+    def at(self, rate: int) -> Template:
+        """As it sounds at a sample rate of at most `rate` Hz: hissing sounds get lost on the way to a telephone."""
+        samples = np.frombuffer(self.pcm, "<i2").astype(np.float32)
+        if rate < self.rate:
+            spectrum = np.fft.rfft(samples)
+            spectrum[round(len(spectrum) * rate / self.rate) :] = 0
+            samples = np.fft.irfft(spectrum, len(samples)).astype(np.float32)
+        size = round(self.rate * FRAME_SECONDS)
+        frames = samples[: len(samples) // size * size].reshape(-1, size)
+        loudness: Frames = (np.sqrt((frames**2).mean(axis=1)) / 32768).astype(np.float32)
+        return Template(self.name, self.words, loudness)
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """A clip as it is compared. loudness: the root mean square of its 10 ms frames (1: full scale)."""
 
     name: str
     words: tuple[Word, ...]
     loudness: Frames
-    rate: int
 
 
 def load_clips(path: Path) -> tuple[Clip, ...]:
-    """The clips that a JSON file names, each as it is and at the sample rates that recognisers and telephones have.
+    """The clips that a JSON file names.
 
     It is an object, of which every list `turns` anywhere in it holds clips: `file` (relative to the JSON), and `words`,
     each `[word, start, end]` in seconds. `scripts/word-times` adds `words` to entries that have a `text` alone.
@@ -46,19 +62,10 @@ def load_clips(path: Path) -> tuple[Clip, ...]:
         data = json.loads(read_text(path))
     except ValueError as error:
         raise ConfigError(f"{path} is no JSON: {error}") from None
-    clips = tuple(clip for entry in _entries(data) for clip in _clips(path, entry))
+    clips = tuple(_clip(path, entry) for entry in _entries(data))
     if not clips:
         raise ConfigError(f"{path} names no clips: it needs lists `turns` of objects with `file` and `words`")
     return clips
-
-
-def loudness_of(pcm: bytes, rate: int) -> Frames:
-    """The root mean square (1: full scale) of each 10 ms of s16le mono."""
-    size = round(rate * FRAME_SECONDS)
-    samples = np.frombuffer(pcm, "<i2").astype(np.float32)
-    frames = samples[: len(samples) // size * size].reshape(-1, size)
-    loudness: Frames = (np.sqrt((frames**2).mean(axis=1)) / 32768).astype(np.float32)
-    return loudness
 
 
 def _entries(data: object) -> Iterator[object]:
@@ -70,7 +77,7 @@ def _entries(data: object) -> Iterator[object]:
                 yield from _entries(value)
 
 
-def _clips(path: Path, entry: object) -> Iterator[Clip]:
+def _clip(path: Path, entry: object) -> Clip:
     if not isinstance(entry, dict) or not isinstance(entry.get("file"), str):
         raise ConfigError(f"{path}: an entry of `turns` has no `file`")
     name = entry["file"]
@@ -79,15 +86,24 @@ def _clips(path: Path, entry: object) -> Iterator[Clip]:
     words = tuple(_word(path, name, word) for word in entry["words"])
     if any(later.start < word.start for word, later in pairwise(words)):
         raise ConfigError(f"{path}: the words of {name} are not in the order of their times")
-    file = path.parent / name
     try:
-        pcm, rate = decode(file.read_bytes())
+        pcm, rate = _recording(path.parent / name)
     except (OSError, AudioError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError(f"{path}: {name} can't be read: {reason}") from None
-    for lower in (*(lower for lower in LOWER_RATES if lower < rate), rate):
-        kept = HIGHEST_RATE if lower == rate else lower
-        yield Clip(name, words, loudness_of(resample(pcm, rate, lower), lower), kept)
+    return Clip(name, words, pcm, rate)
+
+
+def _recording(file: Path) -> tuple[bytes, int]:
+    """A recording as s16le mono, and its rate. A plain WAV does without a decoder, which takes long to import."""
+    data = file.read_bytes()
+    try:
+        with wave.open(io.BytesIO(data)) as sound:
+            if (sound.getnchannels(), sound.getsampwidth()) == (1, 2):
+                return sound.readframes(sound.getnframes()), sound.getframerate()
+    except (wave.Error, EOFError):
+        pass
+    return decode(data)
 
 
 def _word(path: Path, name: str, entry: object) -> Word:

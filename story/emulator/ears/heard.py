@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from story.emulator.ears.clips import Clip
+from story.emulator.ears.clips import Clip, Template
 from story.emulator.ears.matching import LONG_FRAMES, Match, Matcher
 from story.emulator.hearing import FRAME_SECONDS, LOUD, UNHEARD_SECONDS, Ears, Frames, Transcript, Utterance, Word
 
+SAMPLE_RATES = (8_000, 16_000, 48_000)
+"""Hz: of telephones, of recognisers, of all else."""
 SURE_DB = 2.5
 """How far a stretch may be from a clip, where it is long enough to tell callers apart."""
 SURE_SHORT_DB = 0.8
@@ -28,17 +30,23 @@ class ClipEars:
     """Known clips by their loudness; of other sound, what `unknown` makes out."""
 
     def __init__(self, clips: Sequence[Clip], *, unknown: Ears) -> None:
-        rates = sorted({clip.rate for clip in clips})
-        self._matchers = {rate: Matcher([clip for clip in clips if clip.rate == rate]) for rate in rates}
+        self._clips = tuple(clips)
+        self._matchers: dict[int, Matcher] = {}
         self._unknown = unknown
 
     def listen(self, rate: int, start: float, previous: Utterance | None = None) -> Utterance:
         before = previous if isinstance(previous, _ClipUtterance) else None
-        matcher = next(matcher for highest, matcher in self._matchers.items() if rate <= highest)
-        return _ClipUtterance(matcher, self._unknown, rate, start, before)
+        return _ClipUtterance(self._matcher(rate), self._unknown, rate, start, before)
 
     async def aclose(self) -> None:
         await self._unknown.aclose()
+
+    def _matcher(self, rate: int) -> Matcher:
+        """What compares sound that once had this sample rate, made when it is first needed."""
+        known = next((known for known in SAMPLE_RATES if rate <= known), SAMPLE_RATES[-1])
+        if known not in self._matchers:
+            self._matchers[known] = Matcher([clip.at(known) for clip in self._clips])
+        return self._matchers[known]
 
 
 class _ClipUtterance:
@@ -129,7 +137,7 @@ class _ClipUtterance:
         return self._recognised
 
 
-def _stretch(clip: Clip, start: float, end: float) -> tuple[float, float]:
+def _stretch(clip: Template, start: float, end: float) -> tuple[float, float]:
     """Which times of a clip belong to an utterance that lasts from `start` to `end` (seconds of the clip): the silence
     after it does, and where it is the first, the silence before it."""
     loud = clip.loudness > LOUD

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from story.emulator.ears.clips import Clip
+from story.emulator.ears.clips import Template
 from story.emulator.hearing import FRAME_SECONDS, Frames
 
 FLOOR_DB = 40.0
@@ -43,7 +43,7 @@ class Match:
     with its beginning cut off; others were 1.1 dB away for a third of a second and 3 dB for longer stretches.
     """
 
-    clip: Clip
+    clip: Template
     offset: float
     decibels: float
 
@@ -51,7 +51,7 @@ class Match:
 class Matcher:
     """Finds stretches of sound in clips."""
 
-    def __init__(self, clips: Sequence[Clip]) -> None:
+    def __init__(self, clips: Sequence[Template]) -> None:
         self._clips = tuple(clips)
         self._padded = [np.pad(clip.loudness, EDGE_FRAMES) for clip in self._clips]
         gap = np.full(COMPARED_FRAMES, -FLOOR_DB, np.float32)
@@ -81,7 +81,7 @@ class Matcher:
         index = int(np.searchsorted(self._starts, best, side="right")) - 1
         return self._compared(heard, index, best - int(self._starts[index]), slack=2)
 
-    def near(self, heard: Frames, clip: Clip, offset: float) -> Match | None:
+    def near(self, heard: Frames, clip: Template, offset: float) -> Match | None:
         """How far a stretch is from `clip` near `offset` seconds; None for one that is too short."""
         if len(heard) < LEAST_FRAMES or clip not in self._clips:
             return None
