@@ -265,7 +265,9 @@ class Request:
         from story.core.launch import hold_call  # these import livekit, which takes seconds: errors come first
         from story.core.live import prepare
 
-        for line in (*([plan.why] if plan.why else []), *plan.warnings):
+        assumed = emulation.latencies.profile.assumed if emulation is not None else ()
+        notes = [f"latencies that no source gives, so assumed: {', '.join(assumed)}"] if assumed else []
+        for line in (*([plan.why] if plan.why else []), *plan.warnings, *notes):
             typer.echo(line, err=True)
         with TerminalProgress(yes=self.yes) as progress:
             for stack in plan.every_stack:

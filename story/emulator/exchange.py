@@ -106,9 +106,15 @@ class Exchange:
 
     async def reply(self, data: object, *, status: int = 200) -> web.Response:
         """A JSON answer."""
-        await self._drip()
-        return web.json_response(
-            data, status=status, headers=self._headers({}), content_type=self._type("application/json")
+        fault = await self.before_sending(0)
+        if fault is not None and fault.kind == "error":
+            raise self.demanded(fault)
+        text = _dumps(data)
+        return web.Response(
+            text=text[: len(text) // 2] if fault is not None else text,
+            status=status,
+            headers=self._headers({}),
+            content_type=self._type("application/json"),
         )
 
     @asynccontextmanager
@@ -147,6 +153,10 @@ class Exchange:
             self.request.transport.abort()
         raise CutError
 
+    def demanded(self, fault: Fault) -> VendorError:
+        """The error that a fault asks for."""
+        return VendorError(500, "an error on demand", fault.value or "server_error")
+
     async def _read(self) -> bytes:
         body = await self.request.read()
         self.arrived = asyncio.get_running_loop().time()
@@ -174,7 +184,8 @@ class Stream:
 
     async def send(self, data: bytes) -> None:
         """Send a chunk."""
-        await self._exchange.before_sending(self._sent)
+        if await self._exchange.before_sending(self._sent) is not None:
+            self._exchange.cut()  # sound has no other way to tell that something is wrong
         await self._write(data)
 
     async def finish(self) -> None:
@@ -206,8 +217,7 @@ class EventStream(Stream):
         if fault is not None and fault.kind == "malformed":
             text = text[: len(text) // 2]
         if fault is not None and fault.kind == "error":
-            error = VendorError(500, "an error on demand", fault.value or "server_error")
-            text = _dumps(self._exchange.vendor.error(error))
+            text = _dumps(self._exchange.vendor.error(self._exchange.demanded(fault)))
         name = f"event: {data['type']}\n" if self._named and isinstance(data, Mapping) else ""
         await self._write(f"{name}data: {text}\n\n".encode())
 

@@ -25,9 +25,9 @@ _LONG_TEXT = 400
 class Entry:
     """One request, message or end of a connection. t: seconds since the server started.
 
-    connection: number of the request it belongs to. content: of a message, its JSON, with sound as "<N bytes>";
-    of a request, query, user agent and how its key was sent; of an end, the status or close code. count: so many
-    messages of sound alike, one after the other.
+    connection: number of the request it belongs to. content: of a message, its JSON without sound;
+    of a request, query, user agent and whether it has a key; of an end, the status or close code. bytes: of sound in
+    it. count: so many messages of sound alike, one after the other.
     """
 
     t: float
@@ -51,18 +51,12 @@ class Journal:
     def add(self, connection: int, vendor: str, endpoint: str, kind: Kind, content: object = None) -> None:
         """Note it. bytes content is sound."""
         t = round(time.monotonic() - self.started, 4)
-        if isinstance(content, bytes):
-            self._add_sound(Entry(t, connection, vendor, endpoint, kind, None, 1, len(content)))
-            return
-        self.entries.append(Entry(t, connection, vendor, endpoint, kind, content))
-
-    def _add_sound(self, entry: Entry) -> None:
+        told, size = _without_sound(content)
         last = self.entries[-1] if self.entries else None
-        same = last is not None and last.bytes and (last.connection, last.kind) == (entry.connection, entry.kind)
-        if last is not None and same:
-            self.entries[-1] = replace(last, count=last.count + 1, bytes=last.bytes + entry.bytes)
+        if last is not None and size and last.bytes and _alike(last, connection, kind, told):
+            self.entries[-1] = replace(last, count=last.count + 1, bytes=last.bytes + size)
         else:
-            self.entries.append(entry)
+            self.entries.append(Entry(t, connection, vendor, endpoint, kind, told, 1, size))
 
     def as_data(self, *, since: float = 0.0) -> list[dict[str, object]]:
         """The entries from `since` on (seconds since the server started) as JSON data, secrets hidden."""
@@ -74,6 +68,36 @@ class Journal:
         for key in self.keys:
             text = text.replace(json.dumps(key)[1:-1], HIDDEN)
         return json.loads(text)
+
+
+def _without_sound(content: object) -> tuple[object, int]:
+    """A message without its sound, and how many bytes of that there were: a call has a thousand of them a minute."""
+    if isinstance(content, bytes):
+        return None, len(content)
+    if not isinstance(content, Mapping):
+        return content, 0
+    size = 0
+    told = {}
+    for name, value in content.items():
+        if name in _SOUND and isinstance(value, str) and len(value) > _LONG_TEXT:
+            size += len(value) * 3 // 4
+        else:
+            told[name] = value
+    return (told, size) if size else (content, 0)
+
+
+def _alike(last: Entry, connection: int, kind: Kind, content: object) -> bool:
+    """Whether a message of sound only goes on with the one before it: ids of events count for nothing."""
+    if (last.connection, last.kind) != (connection, kind):
+        return False
+    one, other = (_named(told) for told in (last.content, content))
+    return one == other
+
+
+def _named(content: object) -> object:
+    if not isinstance(content, Mapping):
+        return content
+    return {name: value for name, value in content.items() if name not in ("event_id", "step_time")}
 
 
 def hidden(content: object) -> object:
@@ -92,6 +116,4 @@ def hidden(content: object) -> object:
 def _field(name: str, value: object) -> object:
     if _SECRET.search(name) and isinstance(value, str):
         return HIDDEN
-    if name in _SOUND and isinstance(value, str) and len(value) > _LONG_TEXT:
-        return f"<{len(value) * 3 // 4} bytes>"
     return hidden(value)

@@ -174,8 +174,8 @@ class Emulator:
 
     async def _control(self, request: web.Request) -> web.StreamResponse:
         """`GET`, `DELETE /emulator/log`; `GET`, `POST`, `DELETE /emulator/faults`; `GET /emulator/state`."""
-        if not _is_loopback(request.remote):
-            return web.json_response({"error": "for this machine alone"}, status=403)
+        if not _is_loopback(request.remote) or "Origin" in request.headers:  # no page of a browser's, either
+            return web.json_response({"error": "for programs on this machine alone"}, status=403)
         action = (request.method, request.match_info["what"])
         if action == ("GET", "log"):
             since = request.query.get("since", "0")

@@ -116,6 +116,22 @@ async def test_a_request_meets_a_fault(emulator: Callable, kind: str) -> None:
         assert (await ask())[0] == 200
 
 
+async def test_an_answer_in_one_piece_meets_a_fault(emulator: Callable) -> None:
+    server = await faulty(emulator, "openai/models error=boom count=1")
+    async with aiohttp.ClientSession(headers=BEARER) as session:
+        async with session.get(f"{server.url}/v1/models") as response:
+            assert response.status == 500 and (await response.json())["error"]["code"] == "boom"
+        server.emulation.faults.faults = [parse_fault("openai/models malformed count=1", ENDPOINTS)]
+        async with session.get(f"{server.url}/v1/models") as response:
+            with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
+                json.loads(await response.text())
+        server.emulation.faults.faults = [parse_fault("openai/speech error sent=1 count=1", ENDPOINTS)]
+        body = {"model": "tts-1", "voice": "echo", "input": "Once upon a time.", "response_format": "pcm"}
+        with pytest.raises(aiohttp.ClientError):
+            async with session.post(f"{server.url}/v1/audio/speech", json=body) as response:
+                await response.read()
+
+
 @pytest.mark.parametrize("kind", ["status=429", "refuse", "hang"])
 async def test_a_handshake_meets_a_fault(emulator: Callable, kind: str) -> None:
     count = 2 if kind == "refuse" else 1  # aiohttp itself tries a refused connection again

@@ -99,6 +99,8 @@ async def test_the_control_endpoints(emulator: Callable) -> None:
             assert (await response.json())["requests"] == 0
         async with session.get(f"{control}/nothing") as response:
             assert response.status == 404
+        async with session.get(f"{control}/log", headers={"Origin": "https://example.org"}) as response:
+            assert response.status == 403
 
 
 def a_message(rng: random.Random) -> bytes | str:
