@@ -28,7 +28,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
-LINES = [shlex.split(line, comments=True) for block in blocks("sh") for line in block.splitlines()]
+LINES = [shlex.split(line, comments=True) for block in blocks("sh") for line in block.replace("\\\n", " ").splitlines()]
 COMMANDS = [arguments for program, *arguments in LINES if program == "story"]
 SPECS = [arguments[2] for arguments in COMMANDS if arguments[:2] == ["stacks", "show"]]
 TABLE = re.findall(r"`story ((?:[a-z]+ ?)+)", README)
@@ -55,6 +55,14 @@ def test_a_command_and_its_options_exist(arguments: list[str]) -> None:
     assert run([*arguments, "--help"]) == 0  # an unknown option is found before --help acts
     for argument in arguments:
         assert not argument.endswith(".wav") or argument == "call.wav" or (ROOT / argument).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [a for a in COMMANDS if a[:2] == ["talk", "--emulate"]], ids=" ".join)
+def test_an_emulated_call_reaches_its_end(arguments: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "story", *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0 and "the story is over" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("spec", SPECS)
