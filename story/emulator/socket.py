@@ -137,6 +137,7 @@ class Socket:
         task = asyncio.create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # one cancelled before its first step never awaits it
         return task
 
     def at_end(self, callback: Callable[[], None]) -> None:

@@ -30,17 +30,27 @@ _CODECS: Mapping[str, Codec] = {
     "ulaw": "mulaw",
     "alaw": "alaw",
 }
+_RAW_RATES = (8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+_KILOBITS = (32, 64, 96, 128, 192)
+FORMATS = (
+    "mp3_22050_32",
+    "mp3_24000_48",
+    *(f"mp3_44100_{kilobits}" for kilobits in _KILOBITS),
+    "mp3_44100",
+    *(f"opus_48000_{kilobits}" for kilobits in _KILOBITS),
+    *(f"{codec}_{rate}" for codec in ("pcm", "wav") for rate in _RAW_RATES),
+    "ulaw_8000",
+    "alaw_8000",
+)
+"""Those that the vendor's own client and livekit's plugin know."""
 
 
 def output_format(name: str) -> Format:
     """`mp3_22050_32`, `pcm_24000`, ... Raises VendorError."""
-    codec, *numbers = name.split("_")
-    if codec not in _CODECS or not 1 <= len(numbers) <= 2 or not all(number.isdecimal() for number in numbers):
-        raise VendorError(422, f"Invalid output_format: {name}", "invalid_output_format")
-    rate = int(numbers[0])
-    if not 8_000 <= rate <= 48_000:
-        raise VendorError(422, f"Invalid output_format: {name}", "invalid_output_format")
-    return Format(_CODECS[codec], rate, int(numbers[1]) * 1000 if len(numbers) == 2 else 64_000)
+    if name not in FORMATS:
+        raise VendorError(422, f"Invalid output_format: {name[:40]}", "invalid_output_format")
+    codec, rate, *kilobits = name.split("_")
+    return Format(_CODECS[codec], int(rate), int(kilobits[0]) * 1000 if kilobits else 64_000)
 
 
 def alignment_seconds(made: Speech) -> dict[str, list[object]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from aiohttp import web
@@ -56,6 +58,21 @@ async def scribe_recording(exchange: Exchange) -> web.StreamResponse:
     return await exchange.reply({**language, "text": heard.text, "words": words, "transcription_id": uuid.uuid4().hex})
 
 
+@dataclass
+class _Said:
+    """An utterance that is over but not committed. end: its last sound, seconds of the stream."""
+
+    utterance: Utterance
+    end: float
+    heard: Transcript | None = field(default=None, repr=False)
+
+    async def words(self) -> tuple[Word, ...]:
+        """Partial transcripts want them too, and an utterance tells its last words once."""
+        if self.heard is None:
+            self.heard = await self.utterance.final(self.end)
+        return self.heard.words
+
+
 async def scribe(socket: Socket) -> None:
     """Recognise what is streamed."""
     await _Scribe(socket).run()
@@ -76,7 +93,9 @@ class _Scribe:
         self._listener = Listener(socket.emulation.ears, self._rate, silence=max(_LONGEST_PAUSE, pause))
         wanted = ("include_timestamps", "include_language_detection")
         self._timed = any(query.get(name) == "true" for name in wanted)
-        self._pending: list[tuple[Utterance, float]] = []
+        self._language = query.get("language_code", "en")
+        self._pending: list[_Said] = []
+        self._committing: list[_Said] = []
         self._samples = 0
         socket.at_end(self._abandon)
 
@@ -104,8 +123,8 @@ class _Scribe:
 
     def _abandon(self) -> None:
         self._listener.close()
-        for utterance, _ in self._pending:
-            utterance.abandon()
+        for said in (*self._pending, *self._committing):
+            said.utterance.abandon()
 
     def _hear(self, data: bytes) -> None:
         pcm = data if self._codec == "pcm" else from_logarithmic(data, "mulaw")
@@ -115,9 +134,9 @@ class _Scribe:
         for event in self._listener.feed(pcm):
             arrived = self._socket.arrived
             if isinstance(event, Going):
-                self._socket.later(arrived, partial(self._partial, event))
+                self._socket.later(arrived, partial(self._partial, tuple(self._pending), event))
             elif isinstance(event, Ended):
-                self._pending.append((event.utterance, event.end))
+                self._pending.append(_Said(event.utterance, event.end))
                 if self._by_silence:
                     self._commit_pending(self._socket.due("stt", after=arrived - event.quiet))
 
@@ -125,28 +144,30 @@ class _Scribe:
         if self._samples < SHORTEST_SECONDS * self._rate:
             message = f"commit needs at least {SHORTEST_SECONDS} s of uncommitted audio"
             raise VendorError(400, message, "input_error")
-        last, now = self._pending[-1][1] if self._pending else None, self._listener.now
-        for event in self._listener.flush():
-            if isinstance(event, Ended):
-                self._pending.append((event.utterance, event.end))
-                last = event.end
-        heard_since = now - last if last is not None else 0.0
-        self._commit_pending(self._socket.due("stt", after=self._socket.arrived - heard_since))
+        self._pending += [_Said(e.utterance, e.end) for e in self._listener.flush() if isinstance(e, Ended)]
+        quiet = self._listener.now - self._pending[-1].end if self._pending else 0.0
+        self._commit_pending(self._socket.due("stt", after=self._socket.arrived - quiet))
 
     def _commit_pending(self, due: float) -> None:
         pending, self._pending, self._samples = self._pending, [], 0
+        self._committing += pending
         self._socket.later(max(due, self._socket.arrived), lambda: self._committed(pending))
 
-    async def _partial(self, event: Going) -> None:
-        transcript = await event.utterance.so_far(event.at)
-        if transcript.words:
-            await self._socket.send({"message_type": "partial_transcript", "text": transcript.text})
+    async def _partial(self, before: tuple[_Said, ...], event: Going) -> None:
+        """What is not committed yet, with the words so far of what is being said."""
+        words = [*(await self._words_of(before)), *(await event.utterance.so_far(event.at)).words]
+        if words:
+            await self._socket.send({"message_type": "partial_transcript", "text": Transcript(tuple(words)).text})
 
-    async def _committed(self, pending: list[tuple[Utterance, float]]) -> None:
-        heard = [word for utterance, end in pending for word in (await utterance.final(end)).words]
-        transcript = Transcript(tuple(heard))
+    async def _committed(self, pending: list[_Said]) -> None:
+        transcript = Transcript(tuple(await self._words_of(pending)))
+        self._committing = [said for said in self._committing if said not in pending]
         await self._socket.send({"message_type": "committed_transcript", "text": transcript.text})
         if self._timed:
             words = _words(transcript, spaced=True)
-            told = {"text": transcript.text, "language_code": "en", "words": words}
+            told = {"text": transcript.text, "language_code": self._language, "words": words}
             await self._socket.send({"message_type": "committed_transcript_with_timestamps", **told})
+
+    @staticmethod
+    async def _words_of(pending: Sequence[_Said]) -> list[Word]:
+        return [word for said in pending for word in await said.words()]
