@@ -6,6 +6,7 @@ import asyncio
 import fractions
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -52,7 +53,7 @@ class Format:
 
 
 class AudioError(ValueError):
-    """Sound that can't be decoded."""
+    """Sound that can't be decoded, or not be coded as asked."""
 
 
 def resample(pcm: bytes, rate: int, to: int) -> bytes:
@@ -70,6 +71,9 @@ def encode(pcm: bytes, rate: int, to: Format) -> bytes:
     """s16le mono at `rate` Hz in another format.
 
     Stretches of mp3 can be joined: they carry no headers, as a player takes those of the second for its end.
+
+    Raises:
+        AudioError: the codec knows no such rate.
     """
     if to.codec in ("pcm", "mulaw", "alaw"):
         raw = resample(pcm, rate, to.rate)
@@ -79,7 +83,7 @@ def encode(pcm: bytes, rate: int, to: Format) -> bytes:
     container, codec = _CONTAINERS[to.codec]
     options = {"write_xing": "0", "id3v2_version": "0"} if to.codec == "mp3" else {}
     written = io.BytesIO()
-    with av.open(written, "w", format=container, options=options) as output:
+    with av.open(written, "w", format=container, options=options) as output, _told_as_audio_error(to):
         stream = output.add_stream(codec, rate=_OPUS_RATE if to.codec == "opus" else to.rate)
         assert isinstance(stream, av.AudioStream)
         stream.layout = "mono"
@@ -88,6 +92,7 @@ def encode(pcm: bytes, rate: int, to: Format) -> bytes:
         resampler = av.AudioResampler(
             format=stream.format.name, layout="mono", rate=stream.rate, frame_size=stream.frame_size or None
         )
+        output.start_encoding()  # a file of no sound has its header
         if pcm:
             for frame in [*resampler.resample(_frame(pcm, rate)), *resampler.resample(None)]:
                 output.mux(stream.encode(frame))
@@ -102,6 +107,8 @@ def decode(data: bytes, *, format: str | None = None) -> tuple[bytes, int]:
     try:
         with av.open(io.BytesIO(data), "r", format=format) as source:
             stream = source.streams.audio[0]
+            if stream.codec_context is None or not stream.rate:
+                raise ValueError("unknown codec")
             resampler = av.AudioResampler(format="s16", layout="mono", rate=stream.rate)
             pieces = [
                 frame.to_ndarray().tobytes() for got in source.decode(stream) for frame in resampler.resample(got)
@@ -110,6 +117,16 @@ def decode(data: bytes, *, format: str | None = None) -> tuple[bytes, int]:
             return b"".join(pieces), stream.rate
     except (av.FFmpegError, IndexError, ValueError) as error:
         raise AudioError(f"the sound can't be decoded: {error}") from None
+
+
+@contextmanager
+def _told_as_audio_error(to: Format) -> Iterator[None]:
+    import av
+
+    try:
+        yield
+    except (av.FFmpegError, OverflowError):
+        raise AudioError(f"{to.codec} can't be coded at {to.rate} Hz and {to.bit_rate} bit/s") from None
 
 
 def from_logarithmic(data: bytes, codec: str) -> bytes:
@@ -164,11 +181,11 @@ _ALAW = _alaw_values()
 
 
 def _to_logarithmic(pcm: bytes, codec: str) -> bytes:
-    """The code whose value is nearest, by G.711's tables."""
+    """The code whose value is nearest, by G.711's tables; of two as near, the larger one, as telephones do."""
     table = _MULAW if codec == "mulaw" else _ALAW
-    order = np.argsort(table, kind="stable")
+    order = np.lexsort((np.arange(256) < 128, table))  # of the two zeros of µ-law, the positive one first
     values = table[order].astype(np.int32)
     samples = np.frombuffer(pcm, "<i2").astype(np.int32)
     above = np.clip(np.searchsorted(values, samples), 1, len(values) - 1)
-    nearer = np.where(samples - values[above - 1] <= values[above] - samples, above - 1, above)
+    nearer = np.where(samples - values[above - 1] < values[above] - samples, above - 1, above)
     return order[nearer].astype(np.uint8).tobytes()

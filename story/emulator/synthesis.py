@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from story.emulator.audio import Format, encoded
+from story.emulator.audio import AudioError, Format, encoded
 from story.emulator.brain import SPEECH_RATE
 from story.emulator.emulation import Emulation
+from story.emulator.vendor import VendorError
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,12 @@ class Speech:
 
 
 async def synthesise(emulation: Emulation, text: str, to: Format, *, voice: str | None = None) -> Speech:
-    """`text` spoken by the emulation's voice; no sound for a text of spaces. Raises BrainError."""
+    """`text` spoken by the emulation's voice; no sound for a text of spaces. Raises BrainError, and VendorError (400) for a rate that the codec lacks."""
     if not text.strip():
         return Speech(text, b"", 0.0)
     pcm = b"".join([piece async for piece in emulation.voice.speak(text, voice=voice)])
-    return Speech(text, await encoded(pcm, SPEECH_RATE, to), len(pcm) / 2 / SPEECH_RATE)
+    try:
+        data = await encoded(pcm, SPEECH_RATE, to)
+    except AudioError as error:
+        raise VendorError(400, str(error), "invalid_sample_rate") from None
+    return Speech(text, data, len(pcm) / 2 / SPEECH_RATE)
