@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 LONGEST = 20_000
 """Entries kept; the oldest are dropped."""
 HIDDEN = "***"
+DEEPEST = 40
+"""Levels of a message that are shown: what clients send may be nested deeper than Python recurses."""
 
 Kind = Literal["request", "received", "sent", "ended"]
 
@@ -60,14 +62,9 @@ class Journal:
 
     def as_data(self, *, since: float = 0.0) -> list[dict[str, object]]:
         """The entries from `since` on (seconds since the server started) as JSON data, secrets hidden."""
-        return [{**asdict(entry), "content": self._told(entry.content)} for entry in self.entries if entry.t >= since]
-
-    def _told(self, content: object) -> object:
-        shown = hidden(content)
-        text = json.dumps(shown)
-        for key in self.keys:
-            text = text.replace(json.dumps(key)[1:-1], HIDDEN)
-        return json.loads(text)
+        keys = tuple(key for key in self.keys if key)
+        entries = [entry for entry in self.entries if entry.t >= since]
+        return [{**vars(entry), "content": hidden(entry.content, keys)} for entry in entries]
 
 
 def _without_sound(content: object) -> tuple[object, int]:
@@ -100,20 +97,35 @@ def _named(content: object) -> object:
     return {name: value for name, value in content.items() if name not in ("event_id", "step_time")}
 
 
-def hidden(content: object) -> object:
-    """`content` without secrets (by their names) and without sound."""
-    if isinstance(content, Mapping):
-        return {str(name): _field(str(name), value) for name, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [hidden(item) for item in content]
-    if isinstance(content, bytes):
-        return f"<{len(content)} bytes>"
-    if isinstance(content, str | int | float) or content is None:
+def hidden(content: object, keys: Sequence[str] = ()) -> object:
+    """`content` as JSON data without sound and without secrets: by their names, and `keys` wherever they stand."""
+    return _shown(content, keys, 0, secret=False)
+
+
+def _shown(content: object, keys: Sequence[str], depth: int, *, secret: bool) -> object:
+    if isinstance(content, str):
+        return HIDDEN if secret else _without_keys(content, keys)
+    if isinstance(content, Mapping | list | tuple):
+        if depth == DEEPEST:
+            return "..."
+        if isinstance(content, Mapping):
+            return {
+                _without_keys(str(name), keys): _field(str(name), value, keys, depth + 1, secret=secret)
+                for name, value in content.items()
+            }
+        return [_shown(item, keys, depth + 1, secret=secret) for item in content]
+    if content is None or isinstance(content, int) or (isinstance(content, float) and math.isfinite(content)):
         return content
-    return str(content)
+    return f"<{len(content)} bytes>" if isinstance(content, bytes) else str(content)  # JSON knows no infinity
 
 
-def _field(name: str, value: object) -> object:
-    if _SECRET.search(name) and isinstance(value, str):
-        return HIDDEN
-    return hidden(value)
+def _field(name: str, value: object, keys: Sequence[str], depth: int, *, secret: bool) -> object:
+    if name in _SOUND and isinstance(value, str) and len(value) > _LONG_TEXT:
+        return f"<{len(value) * 3 // 4} bytes>"
+    return _shown(value, keys, depth, secret=secret or _SECRET.search(name) is not None)
+
+
+def _without_keys(text: str, keys: Sequence[str]) -> str:
+    for key in keys:
+        text = text.replace(key, HIDDEN)
+    return text

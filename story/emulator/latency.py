@@ -6,11 +6,13 @@ happen within it and do not come on top.
 
 from __future__ import annotations
 
+import datetime
 import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 
 from story.core.errors import ConfigError
@@ -19,6 +21,8 @@ from story.core.toml import TomlFile, read_toml
 
 BUILT_IN = Path(__file__).parent / "profiles"
 ROLES = ("stt", "llm", "tts", "realtime")
+MOST_SERIES = 1_000
+"""Of drawn values that are remembered: clients may name any model."""
 _Z95 = 1.6448536269514722
 """The 95th percentile of the standard normal distribution."""
 
@@ -66,7 +70,7 @@ AT_ONCE = Distribution(0.0, 0.0)
 
 @dataclass(frozen=True)
 class Profile:
-    """The latencies of all vendors. `entries`: ("deepgram", "stt", model or "*") -> stage -> distribution.
+    """The latencies of all vendors. `entries`: ("deepgram", "stt", model, "aura-2-*" or "*") -> stage -> distribution.
 
     fixed: the figures are the profile's own and claim nothing about a vendor, so none of them counts as assumed.
     """
@@ -76,12 +80,23 @@ class Profile:
     fixed: bool = False
 
     def find(self, vendor: str, role: str, model: str, stage: Stage) -> Distribution:
-        """The most particular entry: this vendor's model, this vendor, any vendor; else no time at all."""
-        for place in ((vendor, role, model), (vendor, role, "*"), ("*", role, "*")):
+        """The most particular entry: this vendor's model, the models that begin so, this vendor, any vendor; else no
+        time at all."""
+        begun = [name for name in self._beginnings.get((vendor, role), ()) if model.startswith(name[:-1])]
+        for place in ((vendor, role, model), *((vendor, role, name) for name in begun), ("*", role, "*")):
             found = self.entries.get(place, {}).get(stage)
             if found is not None:
                 return found
         return AT_ONCE
+
+    @cached_property
+    def _beginnings(self) -> Mapping[tuple[str, str], list[str]]:
+        """("deepgram", "tts") -> its models' names that end with a star, the longest first."""
+        beginnings: dict[tuple[str, str], list[str]] = {}
+        for vendor, role, model in sorted(self.entries, key=lambda place: -len(place[2])):
+            if model.endswith("*"):
+                beginnings.setdefault((vendor, role), []).append(model)
+        return beginnings
 
     @property
     def assumed(self) -> tuple[str, ...]:
@@ -112,6 +127,8 @@ class Latencies:
         series = (vendor, role, model, stage)
         generator = self._generators.get(series)
         if generator is None:
+            if len(self._generators) == MOST_SERIES:
+                del self._generators[next(iter(self._generators))]
             generator = self._generators[series] = random.Random(f"{self.seed}/{'/'.join(series)}")
         return self.profile.find(vendor, role, model, stage).draw(generator)
 
@@ -119,7 +136,8 @@ class Latencies:
 def load_profile(name: str) -> Profile:
     """A built-in profile ("instant", "baseline", "typical") or one in a TOML file.
 
-    The file has a table for each vendor, role and model, `"*"` for any, and in it the stages in seconds:
+    The file has a table for each vendor, role and model, `"*"` for any and `"aura-2-*"` for those that begin so, and in
+    it the stages in seconds:
 
         [deepgram.stt.nova-3]
         first = { median = 0.25, p95 = 0.4, source = "https://...", date = "2026-11-20", quotation = "..." }
@@ -131,13 +149,20 @@ def load_profile(name: str) -> Profile:
     if name == INSTANT.name:
         return INSTANT
     path = BUILT_IN / f"{name}.toml"
-    if not path.is_file():
+    if not _is_file(path):
         path = Path(name)
-        if not (name.endswith(".toml") or path.is_file()):
+        if not (name.endswith(".toml") or _is_file(path)):
             known = [INSTANT.name, *sorted(found.stem for found in BUILT_IN.glob("*.toml"))]
             hint = did_you_mean(name, known, otherwise=f"; there are {', '.join(known)}, or give a TOML file")
             raise ConfigError(f"unknown profile {name!r}{hint}")
     return _read(read_toml(path))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no name that a file could have
+        return False
 
 
 def _read(toml: TomlFile) -> Profile:
@@ -183,6 +208,8 @@ def _distribution(toml: TomlFile, keys: tuple[str, ...], value: object) -> Distr
     if p95 < median:
         raise toml.error((*keys, "p95"), "is less than the median")
     told = {name: value.get(name) for name in known[2:]}
+    if isinstance(told["date"], datetime.date):  # TOML has dates of its own
+        told["date"] = told["date"].isoformat()
     if any(text is not None for text in told.values()):
         for name, text in told.items():
             if not (isinstance(text, str) and text):

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import random
 import statistics
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from story.core.errors import ConfigError
-from story.emulator.latency import BUILT_IN, Distribution, Latencies, Profile, Stage, load_profile
+from story.emulator.latency import (
+    BUILT_IN,
+    MOST_SERIES,
+    ROLES,
+    Distribution,
+    Latencies,
+    Profile,
+    Stage,
+    load_profile,
+)
 
 
 def test_the_baseline_is_what_it_says() -> None:
@@ -49,15 +62,69 @@ def test_every_published_figure_has_its_source() -> None:
                     assert figure.source.address.startswith("https://") and len(figure.source.quotation) > 10
 
 
+def test_typical_has_a_figure_for_every_vendor_and_says_which_are_assumed() -> None:
+    profile = load_profile("typical")
+    for vendor, roles in {"openai": ROLES, "deepgram": ("stt", "tts"), "cartesia": ("stt", "tts")}.items():
+        for role in roles:
+            assert 0 < profile.find(vendor, role, "anything", Stage.FIRST).median < 2
+    figures = sum(len(stages) for stages in profile.entries.values())
+    published = [
+        figure for stages in profile.entries.values() for figure in stages.values() if figure.source is not None
+    ]
+    assert len(published) >= 8 and len(profile.assumed) == figures - len(published)
+    assert "cartesia tts * first" in profile.assumed
+    flash = profile.find("elevenlabs", "tts", "eleven_flash_v2_5", Stage.FIRST)
+    assert flash.source is not None and flash.draw(random.Random(1)) == 0.075
+    assert profile.find("elevenlabs", "tts", "eleven_flash_v2_5", Stage.CONNECT).source is None
+
+
+def test_clients_that_name_any_model_leave_no_more_behind() -> None:
+    latencies = Latencies(load_profile("typical"))
+    for number in range(2 * MOST_SERIES):
+        latencies.draw("openai", "llm", f"model-{number}", Stage.FIRST)
+    assert len(latencies._generators) == MOST_SERIES
+
+
+@given(
+    median=st.floats(0, 3600, allow_nan=False),
+    spread=st.floats(1, 100, allow_nan=False),
+    seed=st.integers(0, 100),
+)
+def test_a_draw_is_never_negative_and_never_endless(median: float, spread: float, seed: int) -> None:
+    drawn = Distribution(median, median * spread).draw(random.Random(seed))
+    assert 0 <= drawn < math.inf
+    assert drawn == median or (median > 0 and spread > 1)
+
+
+def test_a_toml_date_is_a_date(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    told = 'first = {median = 1, source = "https://x", date = 2026-11-20, quotation = "one second"}'
+    path.write_text(f"[openai.llm.m]\n{told}")
+    source = load_profile(str(path)).find("openai", "llm", "m", Stage.FIRST).source
+    assert source is not None and source.date == "2026-11-20"
+
+
+@given(st.text(max_size=40) | st.text(min_size=250, max_size=400))
+def test_any_name_is_a_profile_or_a_clear_error(name: str) -> None:
+    try:
+        load_profile(name)
+    except ConfigError:
+        pass
+    else:
+        assert name in ("instant", "baseline", "typical")
+
+
 def test_the_most_particular_entry_counts() -> None:
     entries = {
         ("*", "llm", "*"): {Stage.FIRST: Distribution(1, 1)},
         ("openai", "llm", "*"): {Stage.FIRST: Distribution(2, 2)},
         ("openai", "llm", "m"): {Stage.FIRST: Distribution(3, 3)},
+        ("openai", "llm", "m-*"): {Stage.FIRST: Distribution(4, 4)},
+        ("openai", "llm", "m-mini-*"): {Stage.FIRST: Distribution(5, 5)},
     }
     profile = Profile("p", entries)
-    found = [profile.find(v, "llm", m, Stage.FIRST).median for v, m in (("x", "m"), ("openai", "n"), ("openai", "m"))]
-    assert found == [1, 2, 3]
+    asked = (("x", "m"), ("openai", "n"), ("openai", "m"), ("openai", "m-2"), ("openai", "m-mini-2"))
+    assert [profile.find(vendor, "llm", model, Stage.FIRST).median for vendor, model in asked] == [1, 2, 3, 4, 5]
     assert profile.find("openai", "tts", "m", Stage.FIRST).median == 0
 
 
