@@ -67,6 +67,30 @@ def resample(pcm: bytes, rate: int, to: int) -> bytes:
     return b"".join(frame.to_ndarray().tobytes() for frame in frames)
 
 
+def at_speed(pcm: bytes, rate: int, speed: float) -> bytes:
+    """s16le mono `speed` times as fast at the same pitch; a speed of at least 0.25."""
+    if speed == 1 or not pcm:
+        return pcm
+    import av
+
+    steps = (0.5, speed / 0.5) if speed < 0.5 else (speed,)  # the filter takes no less than a half
+    graph = av.filter.Graph()
+    frame = _frame(pcm, rate)
+    source = graph.add_abuffer(sample_rate=rate, format="s16", layout="mono", time_base=fractions.Fraction(1, rate))
+    tempos = [graph.add("atempo", f"{step:g}") for step in steps]
+    graph.link_nodes(source, *tempos, graph.add("abuffersink")).configure()
+    graph.push(frame)
+    graph.push(None)
+    pieces: list[bytes] = []
+    while True:
+        try:
+            made = graph.pull()
+        except (av.EOFError, av.BlockingIOError):
+            return b"".join(pieces)
+        assert isinstance(made, av.AudioFrame)
+        pieces.append(made.to_ndarray().tobytes())
+
+
 def encode(pcm: bytes, rate: int, to: Format) -> bytes:
     """s16le mono at `rate` Hz in another format.
 

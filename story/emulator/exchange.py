@@ -13,6 +13,7 @@ from aiohttp import web
 
 from story.emulator.emulation import Emulation
 from story.emulator.faults import Fault
+from story.emulator.journal import Kind
 from story.emulator.latency import Stage
 from story.emulator.vendor import Vendor, VendorError
 
@@ -67,13 +68,13 @@ class Exchange:
             raise VendorError(400, "the body is not valid JSON", "invalid_json") from None
         if not isinstance(data, dict):
             raise VendorError(400, "the body is not a JSON object", "invalid_json")
-        self.note(data)
+        self.note("received", data)
         return data
 
     async def body(self) -> bytes:
         """The body as it is."""
         body = await self._read()
-        self.note(body)
+        self.note("received", body)
         return body
 
     async def form(self) -> dict[str, list[str | Upload]]:
@@ -93,28 +94,28 @@ class Exchange:
             else:
                 form.setdefault(name, []).append(value if isinstance(value, str) else bytes(value).decode("latin-1"))
         told = {name: [v if isinstance(v, str) else [v.name, v.data] for v in values] for name, values in form.items()}
-        self.note(told)
+        self.note("received", told)
         return form
 
     def due(self, role: str, model: str, stage: Stage = Stage.FIRST) -> float:
         """When the answer's `stage` is due (the loop's clock, seconds); drawn anew each time."""
         return self.arrived + self.emulation.latencies.draw(self.vendor.name, role, model, stage)
 
-    def note(self, content: object) -> None:
-        """Write what the body says into the journal."""
-        self.emulation.journal.add(self.number, self.vendor.name, self.endpoint, "received", content)
+    def note(self, kind: Kind, content: object) -> None:
+        """Write what was received or sent into the journal."""
+        self.emulation.journal.add(self.number, self.vendor.name, self.endpoint, kind, content)
 
     async def reply(self, data: object, *, status: int = 200) -> web.Response:
         """A JSON answer."""
         fault = await self.before_sending(0)
         if fault is not None and fault.kind == "error":
             raise self.demanded(fault)
+        self.note("sent", data)
         text = _dumps(data)
         return web.Response(
             text=text[: len(text) // 2] if fault is not None else text,
             status=status,
-            headers=self._headers({}),
-            content_type=self._type("application/json"),
+            headers={**self._headers({}), "Content-Type": self._type("application/json; charset=utf-8")},
         )
 
     @asynccontextmanager
@@ -186,6 +187,7 @@ class Stream:
         """Send a chunk."""
         if await self._exchange.before_sending(self._sent) is not None:
             self._exchange.cut()  # sound has no other way to tell that something is wrong
+        self._exchange.note("sent", data)
         await self._write(data)
 
     async def finish(self) -> None:
@@ -213,6 +215,7 @@ class EventStream(Stream):
     async def event(self, data: Mapping[str, object] | str) -> None:
         """Send one event; a str goes out as it is."""
         fault = await self._exchange.before_sending(self._sent)
+        self._exchange.note("sent", data)
         text = data if isinstance(data, str) else _dumps(data)
         if fault is not None and fault.kind == "malformed":
             text = text[: len(text) // 2]

@@ -6,6 +6,7 @@ import random
 import re
 import shlex
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from story.core.errors import ConfigError
 from story.core.nearest import did_you_mean
@@ -23,6 +24,7 @@ KINDS = {
 }
 _WITH_VALUE = frozenset({"status", "close", "drip", "content-type"})
 _WITHOUT_VALUE = frozenset({"refuse", "hang", "cut", "malformed"})
+_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+( *; *[\w.+-]+=[\w.+-]+)*", re.ASCII)
 _EXAMPLE = '--fault "deepgram/listen status=429 count=2"'
 
 
@@ -58,7 +60,7 @@ class Fault:
     def __str__(self) -> str:
         words = [f"{self.vendor}/{self.endpoint}", f"{self.kind}={self.value}" if self.value else self.kind]
         words += [f"{name}={getattr(self, name)}" for name in ("after", "sent") if getattr(self, name)]
-        words += [f"p={self.probability:g}"] if self.probability < 1 else []
+        words += [f"p={Decimal(repr(self.probability)).normalize():f}"] if self.probability < 1 else []
         words += [f"count={self.count}"] if self.count is not None else []
         return shlex.join(words)
 
@@ -126,23 +128,25 @@ def _target(text: str, target: str, endpoints: dict[str, tuple[str, ...]]) -> tu
 
 
 def _check_value(text: str, fault: Fault) -> None:
+    if fault.kind == "content-type" and not _MEDIA_TYPE.fullmatch(fault.value):
+        raise ConfigError(f"fault {text!r}: {fault.value!r} is no content type such as text/html")
     limits = {"status": (400, 599), "close": (1000, 4999), "drip": (0, 3600)}
     if fault.kind not in limits:
         return
     low, high = limits[fault.kind]
-    pattern = r"\d+(\.\d+)?" if fault.kind == "drip" else r"\d+"
+    pattern = r"[0-9]+(\.[0-9]+)?" if fault.kind == "drip" else r"[0-9]+"
     if not re.fullmatch(pattern, fault.value) or not low <= fault.number <= high:
         raise ConfigError(f"fault {text!r}: {fault.kind} is a number from {low} to {high}")
 
 
 def _with(text: str, fault: Fault, word: str) -> Fault:
     name, _, value = word.partition("=")
-    if name in ("after", "sent", "count") and value.isdecimal():
+    if name in ("after", "sent", "count") and re.fullmatch(r"[0-9]{1,9}", value):
         number = int(value)
         if name == "after":
             return replace(fault, after=number)
         return replace(fault, sent=number) if name == "sent" else replace(fault, count=number)
-    if name in ("p", "probability") and re.fullmatch(r"0?\.\d+|[01](\.0*)?", value):
+    if name in ("p", "probability") and re.fullmatch(r"0?\.[0-9]+|[01](\.0*)?", value):
         return replace(fault, probability=float(value))
     raise ConfigError(f"fault {text!r}: {word!r} is none of after=N, sent=N, p=0.5, count=N")
 

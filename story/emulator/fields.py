@@ -21,14 +21,14 @@ def read(data: Mapping[str, object], name: str, kind: type[Value], default: Valu
     value = data.get(name)
     if value is None:
         if default is None:
-            raise VendorError(400, f"Missing required parameter: '{name}'.", "missing_required_parameter")
+            message = f"Missing required parameter: '{name}'."
+            raise VendorError(400, message, "missing_required_parameter", param=name)
         return default
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        raise VendorError(
-            400, f"Invalid type for '{name}': expected {_NAMES.get(kind, kind.__name__)}.", "invalid_type"
-        )
+        message = f"Invalid type for '{name}': expected {_NAMES.get(kind, kind.__name__)}."
+        raise VendorError(400, message, "invalid_type", param=name)
     return value
 
 
@@ -43,14 +43,15 @@ def sound(data: Mapping[str, object], name: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise VendorError(400, f"Invalid '{name}': expected base64 audio.", "invalid_value") from None
+        raise VendorError(400, f"Invalid '{name}': expected base64 audio.", "invalid_value", param=name) from None
 
 
 def objects(data: Mapping[str, object], name: str) -> list[dict[str, object]]:
     """A field with a list of objects; [] where it is missing. Raises VendorError(400)."""
     items = read(data, name, list, [])
     if not all(isinstance(item, dict) for item in items):
-        raise VendorError(400, f"Invalid type for '{name}': expected an array of objects.", "invalid_type")
+        message = f"Invalid type for '{name}': expected an array of objects."
+        raise VendorError(400, message, "invalid_type", param=name)
     return items
 
 

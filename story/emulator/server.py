@@ -29,6 +29,8 @@ LAST_SECONDS = 0.5
 CONTROL = "/emulator"
 
 log = logging.getLogger("story.emulator")
+_not_http = log.getChild("http")
+_not_http.setLevel(logging.CRITICAL)  # who sends no HTTP is answered so: aiohttp would log a traceback for each
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -51,7 +53,9 @@ class Emulator:
             self._add(app, vendor)
         app.router.add_route("*", CONTROL + "/{what}", self._control)
         app.router.add_route("*", "/{path:.*}", self._unknown)
-        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=LAST_SECONDS)
+        self._runner = web.AppRunner(
+            app, access_log=None, logger=_not_http, handler_cancellation=True, shutdown_timeout=LAST_SECONDS
+        )
 
     @property
     def url(self) -> str:

@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 
 
 class VendorError(Exception):
-    """A request or message that the vendor refuses. status: HTTP. code: the vendor's own name for it."""
+    """A request or message that the vendor refuses. status: HTTP. code: the vendor's own name for it.
 
-    def __init__(self, status: int, message: str, code: str | None = None) -> None:
+    param: the field that is at fault, for vendors that name it.
+    """
+
+    def __init__(self, status: int, message: str, code: str | None = None, *, param: str | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = code
+        self.param = param
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,7 @@ async def test_a_silent_caller_is_asked_once_then_let_go(tmp_path: Path) -> None
     assert of(seen, events.CallEnded)[0].reason == "caller_silent"
 
 
+@pytest.mark.full
 async def test_an_interrupted_sentence_is_told_as_far_as_it_was_heard() -> None:
     stack = spoken(storyteller, ["Maria", "wait", "stop"], tts=ToneTTS(pace=0.04))
     seen = await hold(FileTransport([SPEECH, SPEECH, SPEECH], barge_in={2: 0.4}), {"intro": stack, "story": stack})

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
+
+import aiohttp
 
 from story.emulator.journal import LONGEST, Journal
+from story.emulator.server import Emulator
+from story.emulator.vendors import VENDORS
 
 SOUND = base64.b64encode(bytes(4800)).decode()
 
@@ -40,3 +45,17 @@ def test_it_forgets_the_oldest() -> None:
         journal.add(number, "openai", "chat", "ended", {"status": 200})
     assert len(journal.entries) == LONGEST and journal.entries[0].connection == 5
     assert [entry["connection"] for entry in journal.as_data(since=journal.entries[-1].t + 1)] == []
+
+
+async def test_answers_are_noted_as_requests_are(emulator: Callable) -> None:
+    server: Emulator = await emulator(*VENDORS)
+    body = {"model": "gpt-4o-mini", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
+    async with aiohttp.ClientSession(headers={"Authorization": "Bearer secret-key"}) as session:
+        for streamed in (True, False):
+            async with session.post(f"{server.url}/v1/chat/completions", json={**body, "stream": streamed}) as response:
+                await response.read()
+    told = server.emulation.journal.as_data()
+    assert [entry["content"]["messages"] for entry in told if entry["kind"] == "received"] == [body["messages"]] * 2
+    sent = [entry["content"] for entry in told if entry["kind"] == "sent"]
+    assert "[DONE]" in sent and sent[-1]["choices"][0]["message"]["content"] == "You said: hello"
+    assert "secret-key" not in json.dumps(told)

@@ -17,7 +17,7 @@ from story.emulator.assemble import Options, assemble, emulator
 from story.emulator.audio import decode, resample
 from story.emulator.server import Emulator
 
-pytestmark = [pytest.mark.weights, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.full, pytest.mark.weights, pytest.mark.timeout(240)]
 
 TURN = Path(__file__).parents[1] / "callers" / "barge" / "turn1.wav"
 RATE = 16_000

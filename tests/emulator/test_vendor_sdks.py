@@ -178,6 +178,31 @@ class TestDeepgram:
                     break
         assert len(sound) / 48_000 == pytest.approx(seconds_of(TEXT), abs=0.05)
 
+    async def test_flux_speak(self, client: AsyncDeepgramClient) -> None:
+        from deepgram.speak.v2.types import SpeakV2Interrupt, SpeakV2InterruptPlaybackOffset, SpeakV2Speak
+
+        options = {"encoding": "linear16", "sample_rate": "24000"}
+        async with asyncio.timeout(10), client.speak.v2.connect(model="flux-alexis-en", **options) as connection:
+            await connection.send_speak(SpeakV2Speak(text=TEXT))
+            await connection.send_flush()
+            sound, kinds = b"", []
+            async for message in connection:
+                if isinstance(message, bytes):
+                    sound += message
+                    continue
+                kinds.append(message.type)
+                if message.type == "Flushed":
+                    break
+            assert kinds == ["Connected", "SpeechStarted", "SpeechMetadata", "Flushed"]
+            assert len(sound) / 48_000 == pytest.approx(seconds_of(TEXT), abs=0.05)
+            half = SpeakV2InterruptPlaybackOffset(value=round(seconds_of(TEXT) * 500))
+            await connection.send_interrupt(SpeakV2Interrupt(playback_offset=half))
+            interrupted = await connection.recv()
+            assert f"{interrupted.text_spoken} {interrupted.text_remaining}" == TEXT
+            await connection.send_close()
+            ended = await connection.recv()
+            assert ended.total_audio_duration_ms == half.value and ended.total_input_character_count == len(TEXT)
+
 
 class TestCartesia:
     @pytest.fixture
@@ -216,6 +241,29 @@ class TestCartesia:
                     assert event.transcript == LINE
                     break
 
+    async def test_tts_events(self, client: cartesia.AsyncCartesia) -> None:
+        sound = b""
+        stream = await client.tts.generate_sse(
+            model_id="sonic-3", transcript=TEXT, voice=KATIE, output_format=RAW, add_timestamps=True
+        )
+        kinds = []
+        async for event in stream:
+            kinds.append(event.type)
+            if event.type == "chunk":
+                sound += base64.b64decode(event.data)
+        assert len(sound) / 48_000 == pytest.approx(seconds_of(TEXT), abs=0.05)
+        assert kinds[-2:] == ["timestamps", "done"]
+
+    async def test_finalised(self, client: cartesia.AsyncCartesia) -> None:
+        options = {"model": "ink-whisper", "encoding": "pcm_s16le", "sample_rate": 16000}
+        async with asyncio.timeout(10), client.stt.manual_finalize.websocket(**options) as connection:
+            await connection.send_raw(speech(2.0))
+            await connection.send_raw("finalize")
+            async for event in connection:
+                if event.type == "transcript":
+                    assert event.is_final and event.text == LINE
+                    break
+
     async def test_recording_and_refusal(self, client: cartesia.AsyncCartesia) -> None:
         heard = await client.stt.transcribe(file=("turn.wav", recording()), model="ink-whisper")
         assert heard.text == LINE
@@ -239,6 +287,25 @@ class TestElevenLabs:
             assert seconds(whole, "mp3") == pytest.approx(seconds_of(TEXT), abs=0.15)
         timed = await speaking.convert_with_timestamps(self.VOICE, text=TEXT)
         assert "".join(timed.alignment.characters) == TEXT
+
+    async def test_stream_input(self, server: Emulator) -> None:
+        """As its client speaks it: that one goes to wss:// alone."""
+        import aiohttp
+
+        query = "model_id=eleven_flash_v2_5&output_format=pcm_24000"
+        url = f"{server.url}/v1/text-to-speech/{self.VOICE}/stream-input?{query}"
+        sound, aligned = b"", ""
+        async with aiohttp.ClientSession() as session, session.ws_connect(url, headers={"xi-api-key": "k"}) as ws:
+            for text in (" ", "Once upon a time ", "there was a little boat. ", ""):
+                await ws.send_json({"text": text})
+            async for message in ws:
+                told = json.loads(message.data)
+                if told["isFinal"]:
+                    break
+                sound += base64.b64decode(told["audio"])
+                aligned += "".join((told["alignment"] or {}).get("chars", []))
+        assert aligned.strip() == TEXT
+        assert len(sound) / 48_000 == pytest.approx(seconds_of(TEXT), abs=0.05)
 
     async def test_dialogue(self, client: AsyncElevenLabs) -> None:
         from elevenlabs.types import DialogueInput

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from story.emulator.deepgram.flux import flux
+from story.emulator.deepgram.flux_speak import flux_speak
 from story.emulator.deepgram.listen import listen, prerecorded
-from story.emulator.deepgram.speak import flux_speak, speak, synthesis
+from story.emulator.deepgram.speak import speak, synthesis
 from story.emulator.socket import Socket
 from story.emulator.vendor import Http, Vendor, VendorError, WebSocket
 

@@ -55,7 +55,6 @@ class _Listening:
         self._rate = round(socket.number_in("sample_rate", 16_000, 4_000, 192_000))
         if query.get("channels", "1") != "1":
             raise VendorError(400, "channels: one channel at a time", "Bad Request")
-        self._started = 0.0
         listener = Listener(socket.emulation.ears, self._rate, silence=self._silence())
         self._recogniser = Recogniser(socket, listener, self._begun, self._interim, self._final)
         self._sha256 = hashlib.sha256()

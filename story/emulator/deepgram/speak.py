@@ -1,4 +1,4 @@
-"""/v1/speak (Aura) and /v2/speak (Flux), streamed and whole (https://developers.deepgram.com/reference/text-to-speech)."""
+"""/v1/speak (Aura) streamed, and Aura and Flux whole (https://developers.deepgram.com/reference/text-to-speech)."""
 
 from __future__ import annotations
 
@@ -79,15 +79,10 @@ async def synthesis(exchange: Exchange) -> web.StreamResponse:
 
 async def speak(socket: Socket) -> None:
     """Aura, streamed."""
-    await _Speaking(socket).run()
+    await Speaking(socket).run()
 
 
-async def flux_speak(socket: Socket) -> None:
-    """Flux, streamed."""
-    await _FluxSpeaking(socket).run()
-
-
-class _Speaking:
+class Speaking:
     """One streaming session: text is gathered until it is flushed."""
 
     def __init__(self, socket: Socket) -> None:
@@ -99,38 +94,45 @@ class _Speaking:
         self._speaking: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
+        """Serve the session until either side ends it."""
         await self._greet()
         async for message in self._socket:
-            kind = message.get("type") if isinstance(message, dict) else None
-            if kind == "Speak" and isinstance(message, dict):
-                self._text.append(read(message, "text", str))
+            told = message if isinstance(message, dict) else {}
+            kind = told.get("type")
+            if kind == "Speak":
+                self._text.append(read(told, "text", str))
                 if sum(map(len, self._text)) > LONGEST:
                     raise VendorError(400, f"more than {LONGEST} characters without a Flush", "INPUT_TEXT_TOO_LONG")
             elif kind == "Flush":
                 text, self._text = "".join(self._text), []
                 self._speaking = self._socket.beside(self._after(self._speaking, text, self._socket.arrived))
-            elif kind == "Clear":
-                await self._clear()
             elif kind == "Close":
                 if self._speaking is not None:
                     await self._speaking
                 await self._part()
                 return
             else:
-                raise VendorError(400, "Could not deserialize last text message", "DATA-0000")
+                await self._take(str(kind), told)
+
+    async def _take(self, kind: str, told: Mapping[str, object]) -> None:
+        """A message that is of one version alone."""
+        if kind != "Clear":
+            raise VendorError(400, "Could not deserialize last text message", "DATA-0000")
+        await self._stop()
+        await self._socket.send({"type": "Cleared", "sequence_id": self._flushes})
 
     async def _after(self, before: asyncio.Task[None] | None, text: str, arrived: float) -> None:
         if before is not None:
             await asyncio.gather(before, return_exceptions=True)
         await self._speak(text, arrived)
 
-    async def _clear(self) -> None:
+    async def _stop(self) -> None:
+        """Drop what is being said and what is to be said."""
         self._text = []
         if self._speaking is not None:
             self._speaking.cancel()
             await asyncio.gather(self._speaking, return_exceptions=True)
             self._speaking = None
-        await self._socket.send({"type": "Cleared", "sequence_id": self._flushes})
 
     async def _greet(self) -> None:
         model = {"model_name": self._socket.model, "model_version": "emulated", "model_uuid": self._request_id}
@@ -160,23 +162,3 @@ class _Speaking:
     async def _flushed(self) -> None:
         await self._socket.send({"type": "Flushed", "sequence_id": self._flushes})
         self._flushes += 1
-
-
-class _FluxSpeaking(_Speaking):
-    """The same with the messages of v2 around it."""
-
-    async def _greet(self) -> None:
-        await self._socket.send({"type": "Connected", "request_id": self._request_id})
-
-    async def _speak(self, text: str, arrived: float) -> None:
-        if text.strip():
-            due, made = self._socket.due("tts", after=arrived), await self._made(text)
-            await until(due)
-            await self._socket.send({"type": "SpeechStarted", "speech_id": self._flushes})
-            await self._send_sound(made, due)
-            told = {"speech_id": self._flushes, "characters": len(text), "duration": round(made.seconds, 3)}
-            await self._socket.send({"type": "SpeechMetadata", **told})
-        await self._flushed()
-
-    async def _part(self) -> None:
-        await self._socket.send({"type": "SessionMetadata", "request_id": self._request_id, "speeches": self._flushes})

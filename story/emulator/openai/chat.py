@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 
 from aiohttp import web
 
-from story.emulator.brain import ToolCall
-from story.emulator.exchange import Exchange, until
-from story.emulator.fields import read
-from story.emulator.latency import Stage
-from story.emulator.openai.conversation import from_messages, prompt_tokens, tokens
+from story.emulator.brain import BrainError, ToolCall
+from story.emulator.exchange import Exchange
+from story.emulator.fields import optional, read
+from story.emulator.openai.conversation import from_messages, prompt_tokens
+from story.emulator.openai.errors import error_body
+from story.emulator.openai.generation import Generation, Part, arguments_text
+from story.emulator.openai.limits import check_sampling, most_tokens
+from story.emulator.vendor import VendorError, as_told
 
 _ARGUMENT_CHARACTERS = 8
 """In one delta of a call's arguments."""
@@ -24,44 +26,40 @@ async def chat(exchange: Exchange) -> web.StreamResponse:
     body = await exchange.json()
     model = read(body, "model", str)
     prompt = from_messages(body)
-    answer = exchange.emulation.brain.answer(prompt)
-    made = _Completion(model, prompt_tokens(prompt))
-    if not read(body, "stream", bool, False):
-        parts = [part async for part in answer]
-        await until(
-            exchange.due("llm", model)
-            + exchange.emulation.latencies.draw("openai", "llm", model, Stage.TOKEN) * len(parts)
-        )
-        return await exchange.reply(made.whole(parts))
-    wants_usage = read(read(body, "stream_options", dict, {}), "include_usage", bool, False)
-    due = exchange.due("llm", model)
-    first = await anext(answer, None)  # before the answer begins: what fails here is told with a status
-    await until(due)
+    check_sampling(body)
+    streamed, options = read(body, "stream", bool, False), optional(body, "stream_options", dict)
+    if options is not None and not streamed:
+        message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+        raise VendorError(400, message, param="stream_options")
+    most = most_tokens(body, "max_completion_tokens")
+    generation = Generation(
+        exchange.emulation,
+        prompt,
+        model,
+        arrived=exchange.arrived,
+        most=most_tokens(body, "max_tokens") if most is None else most,
+        parallel=read(body, "parallel_tool_calls", bool, True),
+    )
+    wants_usage = read(options or {}, "include_usage", bool, False)
+    completion = _Completion(model, generation, prompt_tokens(prompt), tells_usage=wants_usage)
+    parts = generation.parts()
+    if not streamed:
+        return await exchange.reply(completion.whole([part async for part in parts]))
+    first = await anext(parts, None)  # before the answer begins: what fails here is told with a status
     async with exchange.events() as events:
-        await events.event(made.chunk({"role": "assistant", "content": "", "refusal": None}))
-        async for part in _after(first, answer):
-            for delta in made.deltas(part):
-                await events.event(made.chunk(delta))
-            due += exchange.emulation.latencies.draw("openai", "llm", model, Stage.TOKEN)
-            await until(due)
-        await events.event(made.chunk({}, finish=made.finish))
-        if wants_usage:
-            await events.event(made.usage_chunk())
-        await events.event("[DONE]")
+        try:
+            async for chunk in completion.chunks(first, parts):
+                await events.event(chunk)
+            await events.event("[DONE]")
+        except BrainError as error:
+            await events.event(error_body(as_told(error)))
     return events.response
 
 
-async def _after(first: str | ToolCall | None, rest: AsyncIterator[str | ToolCall]) -> AsyncIterator[str | ToolCall]:
-    if first is not None:
-        yield first
-    async for part in rest:
-        yield part
-
-
 class _Completion:
-    """One completion under way."""
+    """One completion under way. prompt: tokens."""
 
-    def __init__(self, model: str, prompt: int) -> None:
+    def __init__(self, model: str, generation: Generation, prompt: int, *, tells_usage: bool) -> None:
         self._base = {
             "id": f"chatcmpl-{uuid.uuid4().hex[:24]}",
             "created": int(time.time()),
@@ -69,60 +67,62 @@ class _Completion:
             "service_tier": "default",
             "system_fingerprint": "fp_emulated",
         }
+        self._generation = generation
         self._prompt = prompt
-        self._completion = 0
+        self._tells_usage = tells_usage
         self._calls = 0
 
-    @property
-    def finish(self) -> str:
-        return "tool_calls" if self._calls else "stop"
+    async def chunks(self, first: Part | None, rest: AsyncIterator[Part]) -> AsyncIterator[dict[str, object]]:
+        """The whole answer in the chunks that the API makes of it. Raises BrainError."""
+        yield self._chunk({"role": "assistant", "content": "", "refusal": None})
+        part = first
+        while part is not None:
+            for delta in self._deltas(part):
+                yield self._chunk(delta)
+            part = await anext(rest, None)
+        yield self._chunk({}, finish=self._finish)
+        if self._tells_usage:
+            yield {**self._base, "object": "chat.completion.chunk", "choices": [], "usage": self._usage()}
 
-    def deltas(self, part: str | ToolCall) -> list[Mapping[str, object]]:
-        """A part of the answer as the deltas that the API makes of it."""
-        if isinstance(part, str):
-            self._completion += tokens(part)
-            return [{"content": part}]
-        index, self._calls = self._calls, self._calls + 1
-        text = json.dumps(dict(part.arguments))
-        self._completion += tokens(part.name + text)
-        function = {"name": part.name, "arguments": ""}
-        call = {"index": index, "id": part.id, "type": "function", "function": function}
-        pieces = [text[at : at + _ARGUMENT_CHARACTERS] for at in range(0, len(text), _ARGUMENT_CHARACTERS)]
-        return [
-            {"tool_calls": [call]},
-            *({"tool_calls": [{"index": index, "function": {"arguments": piece}}]} for piece in pieces),
-        ]
-
-    def chunk(self, delta: Mapping[str, object], finish: str | None = None) -> dict[str, object]:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        return {**self._base, "object": "chat.completion.chunk", "choices": [choice], "usage": None}
-
-    def usage_chunk(self) -> dict[str, object]:
-        return {**self._base, "object": "chat.completion.chunk", "choices": [], "usage": self._usage()}
-
-    def whole(self, parts: list[str | ToolCall]) -> dict[str, object]:
+    def whole(self, parts: list[Part]) -> dict[str, object]:
         """The answer in one piece."""
-        for part in parts:
-            self.deltas(part)
         text = "".join(part for part in parts if isinstance(part, str))
+        calls = [part for part in parts if isinstance(part, ToolCall)]
+        self._calls = len(calls)
         message: dict[str, object] = {"role": "assistant", "content": text or None, "refusal": None, "annotations": []}
-        if calls := [part for part in parts if isinstance(part, ToolCall)]:
-            message["tool_calls"] = [
-                {
-                    "id": c.id,
-                    "type": "function",
-                    "function": {"name": c.name, "arguments": json.dumps(dict(c.arguments))},
-                }
-                for c in calls
-            ]
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self.finish}
+        if calls:
+            message["tool_calls"] = [_call(call, arguments_text(call)) for call in calls]
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self._finish}
         return {**self._base, "object": "chat.completion", "choices": [choice], "usage": self._usage()}
 
+    @property
+    def _finish(self) -> str:
+        if self._generation.cut:
+            return "length"
+        return "tool_calls" if self._calls else "stop"
+
+    def _deltas(self, part: Part) -> Iterator[Mapping[str, object]]:
+        if isinstance(part, str):
+            yield {"content": part}
+            return
+        index, self._calls = self._calls, self._calls + 1
+        yield {"tool_calls": [{"index": index, **_call(part, "")}]}
+        text = arguments_text(part)
+        for start in range(0, len(text), _ARGUMENT_CHARACTERS):
+            function = {"arguments": text[start : start + _ARGUMENT_CHARACTERS]}
+            yield {"tool_calls": [{"index": index, "function": function}]}
+
+    def _chunk(self, delta: Mapping[str, object], finish: str | None = None) -> dict[str, object]:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        usage = {"usage": None} if self._tells_usage else {}
+        return {**self._base, "object": "chat.completion.chunk", "choices": [choice], **usage}
+
     def _usage(self) -> dict[str, object]:
+        written = self._generation.tokens
         return {
             "prompt_tokens": self._prompt,
-            "completion_tokens": self._completion,
-            "total_tokens": self._prompt + self._completion,
+            "completion_tokens": written,
+            "total_tokens": self._prompt + written,
             "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
             "completion_tokens_details": {
                 "reasoning_tokens": 0,
@@ -131,3 +131,7 @@ class _Completion:
                 "rejected_prediction_tokens": 0,
             },
         }
+
+
+def _call(call: ToolCall, arguments: str) -> dict[str, object]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}

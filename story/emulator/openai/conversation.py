@@ -15,6 +15,19 @@ _SPEAKERS: dict[str, Who] = {
     "user": "caller",
     "assistant": "agent",
 }
+_TEXT_FIELDS = {
+    "text": "text",
+    "input_text": "text",
+    "output_text": "text",
+    "refusal": "refusal",
+    "input_audio": "transcript",
+    "output_audio": "transcript",
+    "image_url": None,
+    "input_image": None,
+    "file": None,
+    "input_file": None,
+}
+"""Kinds of content, and where their words are; pictures and files have none for an emulated model."""
 CHARACTERS_A_TOKEN = 4
 """Of English text, as OpenAI's own rule of thumb has it."""
 
@@ -32,24 +45,25 @@ def prompt_tokens(prompt: Prompt) -> int:
 
 
 def text_of(content: object) -> str:
-    """The text in a message's content: a string, or a list of parts."""
+    """The text in a message's content: a string, or a list of parts. Raises VendorError(400)."""
     if content is None or isinstance(content, str):
         return content or ""
-    if not isinstance(content, list):
-        raise VendorError(400, "Invalid type for 'content': expected a string or an array.", "invalid_type")
-    texts = []
-    for part in content:
-        if not isinstance(part, dict):
-            raise VendorError(400, "Invalid type for 'content': expected an array of objects.", "invalid_type")
-        texts.append(part.get("text") or part.get("transcript") or "")
-    return " ".join(text for text in texts if isinstance(text, str) and text)
+    parts = objects({"content": content}, "content")
+    return " ".join(text for part in parts if (text := _text_of_part(part)))
 
 
 def from_messages(body: Mapping[str, object]) -> Prompt:
     """What a chat completion asks. Raises VendorError(400)."""
-    if "messages" not in body:
-        raise VendorError(400, "Missing required parameter: 'messages'.", "missing_required_parameter")
-    return Prompt([_message(m) for m in objects(body, "messages")], tools(body), tool_choice(body))
+    if body.get("messages") is None:
+        message = "Missing required parameter: 'messages'."
+        raise VendorError(400, message, "missing_required_parameter", param="messages")
+    messages = objects(body, "messages")
+    if not messages:
+        message = "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array."
+        raise VendorError(400, message, "empty_array", param="messages")
+    said = [_message(message) for message in messages]
+    _check_results(said)
+    return _asked(said, body)
 
 
 def from_items(
@@ -58,13 +72,13 @@ def from_items(
     """What a response asks, given the items `before` it; and all items. Raises VendorError(400)."""
     given = body.get("input")
     if given is None:
-        raise VendorError(400, "Missing required parameter: 'input'.", "missing_required_parameter")
+        raise VendorError(400, "Missing required parameter: 'input'.", "missing_required_parameter", param="input")
     new = [{"role": "user", "content": given}] if isinstance(given, str) else objects(body, "input")
     items = [*(dict(item) for item in before), *new]
     instructions = read(body, "instructions", str, "")
-    said = [Said("system", instructions)] if instructions else []
-    said += [entry for item in items if (entry := said_in(item)) is not None]
-    return Prompt(said, tools(body), tool_choice(body)), items
+    said = [entry for item in items if (entry := said_in(item)) is not None]
+    _check_outputs(said)
+    return _asked([Said("system", instructions), *said] if instructions else said, body), items
 
 
 def said_in(item: Mapping[str, object]) -> Said | None:
@@ -87,7 +101,8 @@ def speaker(message: Mapping[str, object]) -> Who:
     role = read(message, "role", str)
     if role not in _SPEAKERS:
         names = ", ".join(f"'{name}'" for name in _SPEAKERS)
-        raise VendorError(400, f"Invalid value: '{role}'. Supported values are: {names}, and 'tool'.", "invalid_value")
+        told = f"Invalid value: '{role}'. Supported values are: {names}, and 'tool'."
+        raise VendorError(400, told, "invalid_value", param="role")
     return _SPEAKERS[role]
 
 
@@ -111,7 +126,8 @@ def tool_choice(body: Mapping[str, object]) -> str:
     if choice is None:
         return "auto"
     if choice not in ("auto", "none", "required"):
-        raise VendorError(400, "Invalid value for 'tool_choice'.", "invalid_value")
+        message = "Invalid value for 'tool_choice': expected 'none', 'auto', 'required', or a function."
+        raise VendorError(400, message, "invalid_value", param="tool_choice")
     return str(choice)
 
 
@@ -119,9 +135,69 @@ def arguments(text: object) -> dict[str, object]:
     """A call's arguments, as far as they are JSON."""
     try:
         found = json.loads(text) if isinstance(text, str) else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _asked(said: list[Said], body: Mapping[str, object]) -> Prompt:
+    prompt = Prompt(said, tools(body), tool_choice(body))
+    names = {tool.name for tool in prompt.tools}
+    if prompt.tool_choice == "required" and not names:
+        message = "Tool choice 'required' must be specified with 'tools' parameter."
+        raise VendorError(400, message, param="tool_choice")
+    if prompt.tool_choice not in ("auto", "none", "required") and prompt.tool_choice not in names:
+        message = f"Tool choice '{prompt.tool_choice}' not found in 'tools' parameter."
+        raise VendorError(400, message, param="tool_choice")
+    return prompt
+
+
+def _check_results(messages: list[Said]) -> None:
+    """Each call has its result right behind it, and there is no other; as chat completions have it."""
+    open_calls: list[str] = []
+    for index, message in enumerate([*messages, Said("caller")]):
+        if message.who == "tool":
+            if message.call_id not in open_calls:
+                told = "messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
+                raise VendorError(400, f"Invalid parameter: {told}", param=f"messages.[{index}].role")
+            open_calls.remove(message.call_id)
+            continue
+        if open_calls:
+            told = (
+                "An assistant message with 'tool_calls' must be followed by tool messages responding to each "
+                f"'tool_call_id'. The following tool_call_ids did not have response messages: {', '.join(open_calls)}"
+            )
+            raise VendorError(400, told, param="messages")
+        open_calls = [call.id for call in message.calls]
+
+
+def _check_outputs(said: list[Said]) -> None:
+    """Each call has its output somewhere behind it, and each output its call; as responses have it.
+
+    A call may come twice: livekit's plugin sends those of `previous_response_id` again.
+    """
+    called: dict[str, bool] = {}
+    for entry in said:
+        if entry.who == "tool" and entry.call_id is not None:
+            if entry.call_id not in called:
+                message = f"No tool call found for function call output with call_id {entry.call_id}."
+                raise VendorError(400, message, param="input")
+            called[entry.call_id] = True
+        for call in entry.calls:
+            called.setdefault(call.id, False)
+    missing = next((call_id for call_id, answered in called.items() if not answered), None)
+    if missing is not None:
+        raise VendorError(400, f"No tool output found for function call {missing}.", param="input")
+
+
+def _text_of_part(part: Mapping[str, object]) -> str:
+    kind = read(part, "type", str)
+    if kind not in _TEXT_FIELDS:
+        known = ", ".join(f"'{name}'" for name in _TEXT_FIELDS)
+        message = f"Invalid value: '{kind}'. Supported values are: {known}."
+        raise VendorError(400, message, "invalid_value", param="content.type")
+    field = _TEXT_FIELDS[kind]
+    return "" if field is None else read(part, field, str, "" if field == "transcript" else None)
 
 
 def _message(message: Mapping[str, object]) -> Said:

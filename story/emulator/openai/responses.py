@@ -2,223 +2,189 @@
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 
 from aiohttp import web
 
-from story.emulator.brain import BrainError, Prompt, ToolCall
+from story.emulator.brain import BrainError
 from story.emulator.emulation import Emulation
-from story.emulator.exchange import Exchange, until
+from story.emulator.exchange import Exchange
 from story.emulator.fields import optional, read
-from story.emulator.latency import Stage
-from story.emulator.openai.conversation import from_items, prompt_tokens, tokens
-from story.emulator.socket import Socket
-from story.emulator.vendor import VendorError
+from story.emulator.openai.conversation import from_items, prompt_tokens
+from story.emulator.openai.errors import error_object
+from story.emulator.openai.generation import Generation
+from story.emulator.openai.limits import check_sampling, most_tokens
+from story.emulator.openai.responses_output import Event, Output
+from story.emulator.socket import Message, Socket
+from story.emulator.vendor import VendorError, as_told
 
 REMEMBERED = 1000
 """Responses whose conversation `previous_response_id` can go on from."""
+FEWEST_TOKENS = 16
+"""The least that `max_output_tokens` may be."""
 
-Event = dict[str, object]
 Items = Sequence[Mapping[str, object]]
 
 
 class Memory:
     """The conversations of earlier responses, by id."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = REMEMBERED, *, stored_alone: bool = True) -> None:
+        """stored_alone: whether it keeps only responses that are to be stored."""
         self._items: OrderedDict[str, Items] = OrderedDict()
+        self._most = most
+        self._stored_alone = stored_alone
 
-    def keep(self, response_id: str, items: Items) -> None:
+    def keep(self, response_id: str, items: Items, *, stored: bool) -> None:
+        if self._stored_alone and not stored:
+            return
         self._items[response_id] = items
-        while len(self._items) > REMEMBERED:
+        while len(self._items) > self._most:
             self._items.popitem(last=False)
 
-    def before(self, body: Mapping[str, object]) -> Items:
-        """The items that the request goes on from. Raises VendorError(400)."""
-        previous = optional(body, "previous_response_id", str)
-        if previous is None:
-            return ()
-        if previous not in self._items:
-            raise VendorError(400, f"Previous response with id '{previous}' not found.", "previous_response_not_found")
-        return self._items[previous]
+    def find(self, response_id: str) -> Items | None:
+        return self._items.get(response_id)
 
 
-class Responses:
-    """The endpoint in both its forms."""
+async def respond(exchange: Exchange) -> web.StreamResponse:
+    """One response, streamed or whole."""
+    body = await exchange.json()
+    answer = _Answer(exchange.emulation, body, exchange.arrived, [exchange.emulation.recall(Memory)])
+    events = answer.events()
+    if not read(body, "stream", bool, False):
+        last = [event async for event in events][-1]
+        return await exchange.reply(last["response"])
+    first = await anext(events)  # before the answer begins: what fails here is told with a status
+    async with exchange.events(named=True) as stream:
+        await stream.event(first)
+        async for event in events:
+            await stream.event(event)
+    return stream.response
 
-    def __init__(self) -> None:
-        self._memory = Memory()
 
-    async def http(self, exchange: Exchange) -> web.StreamResponse:
-        """One response, streamed or whole."""
-        body = await exchange.json()
-        answer = _Answer(exchange.emulation, body, self._memory, exchange.arrived)
-        if not read(body, "stream", bool, False):
-            last = [event async for event in answer.events()][-1]
-            return await exchange.reply(last["response"])
-        generated = answer.events()
-        first = await anext(generated)  # before the answer begins: what fails here is told with a status
-        async with exchange.events(named=True) as events:
-            await events.event(first)
-            async for event in generated:
-                await events.event(event)
-        return events.response
+async def respond_in_socket(socket: Socket) -> None:
+    """Response after response, each asked for with a message.
 
-    async def websocket(self, socket: Socket) -> None:
-        """Response after response, each asked for with a message."""
-        async for message in socket:
-            try:
-                if not isinstance(message, dict) or message.get("type") != "response.create":
-                    raise VendorError(400, "Expected a JSON object of type 'response.create'.", "invalid_request_error")
-                async for event in _Answer(socket.emulation, message, self._memory, socket.arrived).events():
-                    await socket.send(event)
-            except VendorError as error:
-                await socket.send(error_event(socket, error))
-            except BrainError as error:
-                await socket.send(error_event(socket, VendorError(500, str(error), "server_error")))
+    A connection remembers its last response even where it isn't to be stored.
+    """
+    memories = [Memory(1, stored_alone=False), socket.emulation.recall(Memory)]
+    async for message in socket:
+        socket.later(socket.arrived, partial(_answer_message, socket, message, socket.arrived, memories))
+
+
+async def _answer_message(socket: Socket, message: Message, arrived: float, memories: Sequence[Memory]) -> None:
+    try:
+        if not isinstance(message, dict):
+            raise VendorError(400, "We could not parse the message: expected a JSON object.", "invalid_json")
+        kind = read(message, "type", str)
+        if kind != "response.create":
+            told = f"Invalid value: '{kind}'. Supported values are: 'response.create'."
+            raise VendorError(400, told, "invalid_value", param="type")
+        async for event in _Answer(socket.emulation, message, arrived, memories).events():
+            await socket.send(event)
+    except (VendorError, BrainError) as error:
+        await socket.send(error_event(socket, as_told(error)))
 
 
 def error_event(socket: Socket, error: VendorError) -> dict[str, object]:
-    """The socket's message for an error."""
-    told = {"type": "error", "code": error.code, "message": error.message, "param": None, "sequence_number": 0}
-    return {
-        **told,
-        "status": error.status,
-        "error": {"type": "invalid_request_error", "code": error.code, "message": error.message},
-    }
+    """The socket's message for an error: the fields of the stream's event, and the error as an object."""
+    told = error_object(error)
+    flat = {name: told[name] for name in ("code", "message", "param")}
+    return {"type": "error", "status": error.status, "error": told, "sequence_number": 0, **flat}
 
 
 class _Answer:
     """One response under way."""
 
-    def __init__(self, emulation: Emulation, body: Mapping[str, object], memory: Memory, arrived: float) -> None:
-        self._emulation = emulation
-        self._memory = memory
-        self._model = read(body, "model", str)
-        self._prompt: Prompt
-        self._prompt, self._items = from_items(body, memory.before(body))
-        self._due = arrived + emulation.latencies.draw("openai", "llm", self._model, Stage.FIRST)
-        self._body = body
+    def __init__(
+        self, emulation: Emulation, body: Mapping[str, object], arrived: float, memories: Sequence[Memory]
+    ) -> None:
+        """Raises VendorError(400) for what is wrong with `body`."""
         self._id = f"resp_{uuid.uuid4().hex}"
-        self._created = int(time.time())
-        self._output: list[dict[str, object]] = []
-        self._written = 0
-        self._sequence = 0
+        self._memories = memories
+        model = read(body, "model", str)
+        check_sampling(body)
+        prompt, self._items = from_items(body, self._before(body))
+        self._prompt = prompt_tokens(prompt)
+        self._stored = read(body, "store", bool, True)
+        self._generates = read(body, "generate", bool, True)
+        most, parallel = (
+            most_tokens(body, "max_output_tokens", FEWEST_TOKENS),
+            read(body, "parallel_tool_calls", bool, True),
+        )
+        self._generation = Generation(emulation, prompt, model, arrived=arrived, most=most, parallel=parallel)
+        self._output = Output()
+        self._base = {
+            "id": self._id,
+            "object": "response",
+            "created_at": int(time.time()),
+            "background": False,
+            "instructions": body.get("instructions"),
+            "max_output_tokens": most,
+            "metadata": read(body, "metadata", dict, {}),
+            "model": model,
+            "parallel_tool_calls": parallel,
+            "previous_response_id": body.get("previous_response_id"),
+            "reasoning": {"effort": None, "summary": None},
+            "store": self._stored,
+            "temperature": read(body, "temperature", float, 1.0),
+            "text": {"format": {"type": "text"}},
+            "tool_choice": body.get("tool_choice") or "auto",
+            "tools": body.get("tools") or [],
+            "top_p": read(body, "top_p", float, 1.0),
+            "truncation": "disabled",
+        }
 
     async def events(self) -> AsyncIterator[Event]:
         """The events of the whole response, each when it is due. Raises BrainError before the first alone."""
-        parts = self._emulation.brain.answer(self._prompt)
-        first = await anext(parts, None)
-        await until(self._due)
-        yield self._event("response.created", response=self._response("in_progress"))
-        yield self._event("response.in_progress", response=self._response("in_progress"))
-        text: list[str] = []
-        item = self._message_item()
-        part: str | ToolCall | None = first
-        while part is not None:
-            if isinstance(part, str):
-                for event in self._text(item, part, begun=bool(text)):
+        parts = self._generation.parts()
+        part = await anext(parts, None) if self._generates else None
+        for kind in ("response.created", "response.in_progress"):
+            yield self._output.event(kind, response=self._response("in_progress"))
+        try:
+            while part is not None:
+                for event in self._output.add(part):
                     yield event
-                text.append(part)
-            else:
-                for event in self._close_text(item, text):
-                    yield event
-                text, item = [], self._message_item()
-                for event in self._call(part):
-                    yield event
-            self._due += self._emulation.latencies.draw("openai", "llm", self._model, Stage.TOKEN)
-            await until(self._due)
-            part = await anext(parts, None)
-        for event in self._close_text(item, text):
+                part = await anext(parts, None)
+        except BrainError as error:
+            told = error_object(as_told(error))
+            failed = {"code": "server_error", "message": told["message"]}
+            yield self._output.event("response.failed", response=self._response("failed", error=failed))
+            return
+        status = "incomplete" if self._generation.cut else "completed"
+        for event in self._output.close(status):
             yield event
-        self._memory.keep(self._id, [*self._items, *self._output])
-        yield self._event("response.completed", response=self._response("completed", usage=self._usage()))
+        items = [*self._items, *self._output.items]
+        for memory in self._memories:
+            memory.keep(self._id, items, stored=self._stored)
+        details = {"reason": "max_output_tokens"} if self._generation.cut else None
+        told = self._response(status, incomplete_details=details, usage=self._usage())
+        yield self._output.event(f"response.{status}", response=told)
 
-    def _text(self, item: dict[str, object], delta: str, *, begun: bool) -> list[Event]:
-        events: list[Event] = []
-        self._written += tokens(delta)
-        place = {"item_id": item["id"], "output_index": len(self._output), "content_index": 0}
-        if not begun:
-            part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
-            events.append(self._event("response.output_item.added", output_index=len(self._output), item=item))
-            events.append(self._event("response.content_part.added", **place, part=part))
-        return [*events, self._event("response.output_text.delta", **place, delta=delta, logprobs=[])]
+    def _before(self, body: Mapping[str, object]) -> Items:
+        previous = optional(body, "previous_response_id", str)
+        if previous is None:
+            return ()
+        for memory in self._memories:
+            if (found := memory.find(previous)) is not None:
+                return found
+        message = f"Previous response with id '{previous}' not found."
+        raise VendorError(400, message, "previous_response_not_found", param="previous_response_id")
 
-    def _close_text(self, item: dict[str, object], written: list[str]) -> list[Event]:
-        if not written:
-            return []
-        text = "".join(written)
-        place = {"item_id": item["id"], "output_index": len(self._output), "content_index": 0}
-        part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-        done = {**item, "status": "completed", "content": [part]}
-        self._output.append(done)
-        return [
-            self._event("response.output_text.done", **place, text=text, logprobs=[]),
-            self._event("response.content_part.done", **place, part=part),
-            self._event("response.output_item.done", output_index=len(self._output) - 1, item=done),
-        ]
-
-    def _call(self, call: ToolCall) -> list[Event]:
-        arguments = json.dumps(dict(call.arguments))
-        self._written += tokens(call.name + arguments)
-        item = {"id": f"fc_{uuid.uuid4().hex}", "type": "function_call", "call_id": call.id, "name": call.name}
-        index = len(self._output)
-        place = {"item_id": item["id"], "output_index": index}
-        done: dict[str, object] = {**item, "arguments": arguments, "status": "completed"}
-        self._output.append(done)
-        begun = {**item, "arguments": "", "status": "in_progress"}
-        return [
-            self._event("response.output_item.added", output_index=index, item=begun),
-            self._event("response.function_call_arguments.delta", **place, delta=arguments),
-            self._event("response.function_call_arguments.done", **place, name=call.name, arguments=arguments),
-            self._event("response.output_item.done", output_index=index, item=done),
-        ]
-
-    def _message_item(self) -> dict[str, object]:
-        shared = {"id": f"msg_{uuid.uuid4().hex}", "type": "message", "role": "assistant"}
-        return {**shared, "status": "in_progress", "content": []}
-
-    def _event(self, kind: str, **fields: object) -> Event:
-        self._sequence += 1
-        return {"type": kind, "sequence_number": self._sequence - 1, **fields}
-
-    def _response(self, status: str, usage: Mapping[str, object] | None = None) -> dict[str, object]:
-        body = self._body
-        return {
-            "id": self._id,
-            "object": "response",
-            "created_at": self._created,
-            "status": status,
-            "error": None,
-            "incomplete_details": None,
-            "instructions": body.get("instructions"),
-            "max_output_tokens": body.get("max_output_tokens"),
-            "metadata": body.get("metadata") or {},
-            "model": self._model,
-            "output": list(self._output),
-            "parallel_tool_calls": True,
-            "previous_response_id": body.get("previous_response_id"),
-            "reasoning": {"effort": None, "summary": None},
-            "store": body.get("store", True),
-            "temperature": body.get("temperature", 1.0),
-            "text": {"format": {"type": "text"}},
-            "tool_choice": body.get("tool_choice", "auto"),
-            "tools": body.get("tools") or [],
-            "top_p": body.get("top_p", 1.0),
-            "truncation": "disabled",
-            "usage": usage,
-        }
+    def _response(self, status: str, **fields: object) -> dict[str, object]:
+        unset = {"error": None, "incomplete_details": None, "usage": None}
+        return {**self._base, "status": status, "output": list(self._output.items), **unset, **fields}
 
     def _usage(self) -> dict[str, object]:
-        asked = prompt_tokens(self._prompt)
+        written = self._generation.tokens
         return {
-            "input_tokens": asked,
+            "input_tokens": self._prompt,
             "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
-            "output_tokens": self._written,
+            "output_tokens": written,
             "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": asked + self._written,
+            "total_tokens": self._prompt + written,
         }

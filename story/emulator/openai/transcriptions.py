@@ -2,98 +2,122 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aiohttp import web
 
 from story.emulator.audio import AudioError, decoded
 from story.emulator.exchange import Exchange, Upload, until
-from story.emulator.hearing import Transcript, transcribe
+from story.emulator.hearing import transcribe
 from story.emulator.openai.conversation import tokens
+from story.emulator.openai.transcription_formats import Recognised
 from story.emulator.vendor import VendorError
 
-Form = dict[str, list[str | Upload]]
+Form = Mapping[str, list[str | Upload]]
 
-FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
+WHISPER = "whisper-1"
+WHISPER_FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
+FORMATS = ("json", "text")
+"""Of the models after Whisper."""
+GRANULARITIES = ("word", "segment")
+LARGEST = 25 * 2**20
+"""Bytes of a recording."""
+SHORTEST = 0.1
+"""Seconds of a recording."""
+_LOWEST_RATE = 1000
+"""Hz; less is no speech, whatever the file's header says."""
 _AUDIO_TOKENS_A_SECOND = 10
 
 
 async def transcriptions(exchange: Exchange) -> web.StreamResponse:
     """Write down a recording."""
     form = await exchange.form()
-    model, asked = _text(form, "model"), _text(form, "response_format", "json")
-    if asked not in FORMATS:
-        known = ", ".join(FORMATS)
-        raise VendorError(400, f"Invalid value: '{asked}'. Supported values are: {known}.", "invalid_value")
-    upload = next((value for value in form.get("file", []) if isinstance(value, Upload)), None)
-    if upload is None:
-        raise VendorError(400, "Missing required parameter: 'file'.", "missing_required_parameter")
+    model = _text(form, "model")
+    asked, granularities = _format(form, model), _granularities(form)
+    streamed = _text(form, "stream", "false").lower() == "true" and model != WHISPER  # which ignores it
+    upload = _upload(form)
     due = exchange.due("stt", model)
-    try:
-        pcm, rate = await decoded(upload.data)
-    except AudioError:
-        raise VendorError(400, "Audio file might be corrupted or unsupported", "invalid_value") from None
+    pcm, rate = await _recording(upload)
     heard = await transcribe(exchange.emulation.ears, pcm, rate)
-    seconds = len(pcm) / 2 / rate
+    made = Recognised(heard, len(pcm) / 2 / rate, _text(form, "language", "en"))
     await until(due)
-    if _text(form, "stream", "false") == "true":
+    if streamed:
         async with exchange.events() as events:
             for index, word in enumerate(heard.words):
                 delta = f" {word.text}" if index else word.text
                 await events.event({"type": "transcript.text.delta", "delta": delta})
-            await events.event({"type": "transcript.text.done", "text": heard.text, "usage": _usage(heard, seconds)})
+            usage = _usage(model, made)
+            await events.event({"type": "transcript.text.done", "text": heard.text, "usage": usage})
         return events.response
     if asked == "verbose_json":
-        return await exchange.reply(_verbose(heard, seconds, form))
+        return await exchange.reply({**made.verbose(granularities), "usage": _usage(model, made)})
     if asked == "json":
-        return await exchange.reply({"text": heard.text, "usage": _usage(heard, seconds)})
-    return web.Response(text=_plain(heard, seconds, asked), headers=exchange.vendor.headers())
+        return await exchange.reply({"text": heard.text, "usage": _usage(model, made)})
+    async with exchange.stream("text/plain; charset=utf-8") as stream:
+        await stream.send(made.plain(asked).encode())
+    return stream.response
 
 
 def _text(form: Form, name: str, default: str | None = None) -> str:
     value = next(iter(form.get(name, [])), default)
     if not isinstance(value, str) or not value:
-        raise VendorError(400, f"Missing required parameter: '{name}'.", "missing_required_parameter")
+        message = f"Missing required parameter: '{name}'."
+        raise VendorError(400, message, "missing_required_parameter", param=name)
     return value
 
 
-def _usage(heard: Transcript, seconds: float) -> dict[str, object]:
-    heard_tokens, sound = tokens(heard.text), round(seconds * _AUDIO_TOKENS_A_SECOND)
+def _format(form: Form, model: str) -> str:
+    asked = _text(form, "response_format", "json")
+    if asked not in WHISPER_FORMATS:
+        known = ", ".join(f"'{name}'" for name in WHISPER_FORMATS)
+        message = f"Invalid value: '{asked}'. Supported values are: {known}."
+        raise VendorError(400, message, "invalid_value", param="response_format")
+    if model != WHISPER and asked not in FORMATS:
+        message = f"response_format '{asked}' is not compatible with model '{model}'. Use 'json' or 'text' instead."
+        raise VendorError(400, message, "unsupported_value", param="response_format")
+    return asked
+
+
+def _granularities(form: Form) -> tuple[str, ...]:
+    """Of the times in a verbose answer; by default those of segments."""
+    name = "timestamp_granularities[]"
+    asked = [value for value in form.get(name, []) if isinstance(value, str)]
+    if any(value not in GRANULARITIES for value in asked):
+        raise VendorError(400, f"Invalid '{name}': expected 'word' or 'segment'.", "invalid_value", param=name)
+    if asked and _text(form, "response_format", "json") != "verbose_json":
+        message = "The 'timestamp_granularities' parameter is only allowed with response_format 'verbose_json'."
+        raise VendorError(400, message, param=name)
+    return tuple(asked) or ("segment",)
+
+
+def _upload(form: Form) -> Upload:
+    upload = next((value for value in form.get("file", []) if isinstance(value, Upload)), None)
+    if upload is None:
+        raise VendorError(400, "Missing required parameter: 'file'.", "missing_required_parameter", param="file")
+    if len(upload.data) > LARGEST:
+        message = f"Maximum content size limit ({LARGEST}) exceeded ({len(upload.data)} bytes read)"
+        raise VendorError(413, message)
+    return upload
+
+
+async def _recording(upload: Upload) -> tuple[bytes, int]:
+    """Its sound, s16le mono, and the rate (Hz). Raises VendorError(400)."""
+    try:
+        pcm, rate = await decoded(upload.data)
+    except AudioError:
+        rate = 0
+    if rate < _LOWEST_RATE:
+        raise VendorError(400, "Audio file might be corrupted or unsupported", "invalid_value", param="file")
+    if len(pcm) / 2 / rate < SHORTEST:
+        message = f"Audio file is too short. Minimum audio length is {SHORTEST:g} seconds."
+        raise VendorError(400, message, "audio_too_short", param="file")
+    return pcm, rate
+
+
+def _usage(model: str, made: Recognised) -> dict[str, object]:
+    if model == WHISPER:  # billed by time, the others by tokens
+        return {"type": "duration", "seconds": round(made.seconds)}
+    written, sound = tokens(made.heard.text), round(made.seconds * _AUDIO_TOKENS_A_SECOND)
     details = {"audio_tokens": sound, "text_tokens": 0}
-    counts = {"input_tokens": sound, "output_tokens": heard_tokens, "total_tokens": sound + heard_tokens}
+    counts = {"input_tokens": sound, "output_tokens": written, "total_tokens": sound + written}
     return {"type": "tokens", **counts, "input_token_details": details}
-
-
-def _verbose(heard: Transcript, seconds: float, form: Form) -> dict[str, object]:
-    language = _text(form, "language", "en")
-    start, end = (heard.words[0].start, heard.words[-1].end) if heard.words else (0.0, seconds)
-    segment = {
-        "id": 0,
-        "seek": 0,
-        "start": round(start, 2),
-        "end": round(end, 2),
-        "text": heard.text,
-        "tokens": [],
-        "temperature": 0.0,
-        "avg_logprob": -0.2,
-        "compression_ratio": 1.0,
-        "no_speech_prob": 0.01,
-    }
-    found: dict[str, object] = {
-        "task": "transcribe",
-        "language": {"en": "english"}.get(language, language),
-        "duration": round(seconds, 2),
-        "text": heard.text,
-        "segments": [segment] if heard.words else [],
-        "usage": {"type": "duration", "seconds": round(seconds)},
-    }
-    if "word" in form.get("timestamp_granularities[]", []):
-        found["words"] = [{"word": w.text, "start": round(w.start, 2), "end": round(w.end, 2)} for w in heard.words]
-    return found
-
-
-def _plain(heard: Transcript, seconds: float, asked: str) -> str:
-    if asked == "text":
-        return heard.text + "\n"
-    mark = "," if asked == "srt" else "."
-    end = f"{int(seconds // 3600):02}:{int(seconds // 60) % 60:02}:{seconds % 60:06.3f}".replace(".", mark)
-    times = f"00:00:00{mark}000 --> {end}"
-    return f"1\n{times}\n{heard.text}\n" if asked == "srt" else f"WEBVTT\n\n{times}\n{heard.text}\n"

@@ -108,6 +108,7 @@ async def test_it_greets_and_asks(model: LocalLLM) -> None:
     assert usage.prompt_tokens > 20
 
 
+@pytest.mark.full
 async def test_facts_come_over_several_turns_and_the_last_word_counts(model: LocalLLM) -> None:
     said = ["Hello! What's your name, and where are you from?", "I'm Hannah."]
     text, calls, _ = await reply(model, context(INTRO, *said), GATHERED)
@@ -125,6 +126,7 @@ async def test_no_fact_is_made_up(model: LocalLLM) -> None:
     assert "?" in text
 
 
+@pytest.mark.full
 async def test_a_tool_of_another_trade(model: LocalLLM) -> None:
     asked = context("You take orders.", "What would you like?", "A large pizza with mushrooms, please.")
     _, calls, _ = await reply(model, asked, PIZZA)

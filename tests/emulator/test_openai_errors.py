@@ -1,0 +1,104 @@
+"""The errors that every one of OpenAI's endpoints may tell, in the shape that its own client reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import aiohttp
+import openai
+import pytest
+
+from story.emulator.faults import Fault
+from story.emulator.openai import OPENAI
+from story.emulator.server import Emulator
+
+KEY = {"Authorization": "Bearer right"}
+POSTED = ["/v1/chat/completions", "/v1/responses", "/v1/audio/speech"]
+
+
+@pytest.fixture
+async def server(emulator: Callable) -> Emulator:
+    return await emulator(OPENAI, keys=["right"])
+
+
+def client_of(server: Emulator, key: str = "right") -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(api_key=key, base_url=f"{server.url}/v1", max_retries=0)
+
+
+async def test_a_wrong_key_is_told_without_being_shown(server: Emulator) -> None:
+    with pytest.raises(openai.AuthenticationError) as refused:
+        await client_of(server, "sk-wrong").models.list()
+    error = refused.value
+    assert (error.status_code, error.code, error.type) == (401, "invalid_api_key", "invalid_request_error")
+    assert "Incorrect API key provided" in error.message and "sk-wrong" not in error.message
+    assert error.request_id.startswith("req_")
+
+
+async def test_no_key(server: Emulator) -> None:
+    async with aiohttp.ClientSession() as session, session.get(f"{server.url}/v1/models") as response:
+        error = (await response.json())["error"]
+    assert response.status == 401 and error["message"].startswith("You didn't provide an API key")
+    assert error["code"] is None
+
+
+async def test_a_browser_s_key_comes_in_a_subprotocol(server: Emulator) -> None:
+    url = f"{server.url}/v1/realtime?model=gpt-realtime"
+    async with aiohttp.ClientSession() as session:
+        async with session.ws_connect(url, protocols=["realtime", "openai-insecure-api-key.right"]) as ws:
+            assert (await ws.receive_json())["type"] == "session.created"
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await session.ws_connect(url, protocols=["realtime", "openai-insecure-api-key.wrong"])
+        assert refused.value.status == 401
+    assert "right" not in json.dumps([entry for entry in server.emulation.journal.as_data() if entry["content"]])
+
+
+@pytest.mark.parametrize("path", POSTED)
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 9999, b'{"model": 1}'])
+async def test_a_malformed_body(server: Emulator, path: str, body: bytes) -> None:
+    async with aiohttp.ClientSession(headers=KEY) as session, session.post(server.url + path, data=body) as response:
+        error = (await response.json())["error"]
+    assert response.status == 400 and response.headers["x-request-id"].startswith("req_")
+    assert error["type"] == "invalid_request_error" and set(error) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize("path", POSTED)
+async def test_an_oversized_body(server: Emulator, path: str) -> None:
+    async with (
+        aiohttp.ClientSession(headers=KEY) as session,
+        session.post(server.url + path, data=bytes(27 * 2**20)) as response,
+    ):
+        assert response.status == 413
+        assert set((await response.json())["error"]) == {"message", "type", "param", "code"}
+
+
+async def test_an_unknown_path(server: Emulator) -> None:
+    with pytest.raises(openai.NotFoundError) as refused:
+        await client_of(server).get("/nothing", cast_to=object)
+    assert refused.value.type == "invalid_request_error" and "/v1/nothing" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "code", "error"),
+    [
+        (429, "requests", "rate_limit_exceeded", openai.RateLimitError),
+        (500, "server_error", None, openai.InternalServerError),
+        (403, "invalid_request_error", None, openai.PermissionDeniedError),
+        (401, "invalid_request_error", "invalid_api_key", openai.AuthenticationError),
+    ],
+)
+async def test_a_status_on_demand(
+    server: Emulator, status: int, kind: str, code: str | None, error: type[openai.APIStatusError]
+) -> None:
+    server.emulation.faults.faults = [Fault("openai", "chat", "status", str(status))]
+    with pytest.raises(error) as refused:
+        await client_of(server).chat.completions.create(model="gpt-4o-mini", messages=[])
+    assert refused.value.type == kind and (code is None or refused.value.code == code)
+
+
+async def test_models(server: Emulator) -> None:
+    client = client_of(server)
+    listed = [model async for model in client.models.list()]
+    assert "gpt-4o-mini" in [model.id for model in listed]
+    assert await client.models.retrieve(listed[0].id) == listed[0]
+    assert await client.get("/", cast_to=str)  # as livekit's plugin warms up its connection
