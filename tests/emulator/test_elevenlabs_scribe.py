@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import itertools
 import json
 import wave
 from collections.abc import AsyncIterator, Callable
@@ -44,15 +45,19 @@ async def hear(server: Emulator, sent: list[object], until: Callable[[Messages],
     """What comes until `until` is satisfied or the server closes; the close code as the last message."""
     told: Messages = []
     url = f"{server.url}/v1/speech-to-text/realtime"
-    async with asyncio.timeout(10), aiohttp.ClientSession(headers=KEY) as session:
-        async with session.ws_connect(url, params={"model_id": "scribe_v2_realtime", **query}) as ws:
-            for message in sent:
-                await (ws.send_str(message) if isinstance(message, str) else ws.send_json(message))
-            async for frame in ws:
-                told.append(json.loads(frame.data))
-                if until(told):
-                    return told
-            return [*told, {"closed": ws.close_code}]
+    params = {"model_id": "scribe_v2_realtime", **query}
+    async with (
+        asyncio.timeout(10),
+        aiohttp.ClientSession(headers=KEY) as session,
+        session.ws_connect(url, params=params) as ws,
+    ):
+        for message in sent:
+            await (ws.send_str(message) if isinstance(message, str) else ws.send_json(message))
+        async for frame in ws:
+            told.append(json.loads(frame.data))
+            if until(told):
+                return told
+        return [*told, {"closed": ws.close_code}]
 
 
 def committed(count: int) -> Callable[[Messages], bool]:
@@ -156,7 +161,7 @@ async def test_a_recording_in_any_format(server: Emulator) -> None:
         assert heard.text in LINES
         words = [word for word in heard.words if word.type == "word"]
         assert " ".join(word.text for word in words) == heard.text
-        assert all(one.end <= other.start + 0.001 for one, other in zip(words, words[1:], strict=False))
+        assert all(one.end <= other.start + 0.001 for one, other in itertools.pairwise(words))
     told = [entry["content"] for entry in server.emulation.journal.as_data() if entry["kind"] == "received"]
     assert [content["model_id"] for content in told] == [["scribe_v1"]] * 3
 

@@ -62,10 +62,10 @@ async def talk(server: Emulator, path: str, sent: Messages, **query: str) -> tup
 @pytest.mark.parametrize("name", FORMATS)
 async def test_every_format_holds_the_whole_text(server: Emulator, name: str) -> None:
     url = f"{server.url}/v1/text-to-speech/{VOICE}"
-    async with aiohttp.ClientSession(headers=KEY) as session:
-        async with session.post(url, params={"output_format": name}, json={"text": TEXT}) as response:
-            assert response.status == 200
-            data = await response.read()
+    asked = {"params": {"output_format": name}, "json": {"text": TEXT}}
+    async with aiohttp.ClientSession(headers=KEY) as session, session.post(url, **asked) as response:
+        assert response.status == 200
+        data = await response.read()
     codec, rate = name.split("_")[:2]
     if codec in ("ulaw", "alaw"):
         pcm = from_logarithmic(data, "mulaw" if codec == "ulaw" else "alaw")
@@ -173,8 +173,7 @@ async def test_too_many_contexts_close_the_socket(server: Emulator) -> None:
 
 async def test_an_idle_context_ends_and_an_idle_socket_closes(server: Emulator) -> None:
     path = f"text-to-speech/{VOICE}"
-    several = aiohttp.ClientSession(headers=KEY)
-    async with asyncio.timeout(10), several as session:
+    async with asyncio.timeout(10), aiohttp.ClientSession(headers=KEY) as session:
         params = {"output_format": "pcm_24000", "inactivity_timeout": "1"}
         async with session.ws_connect(f"{server.url}/v1/{path}/multi-stream-input", params=params) as ws:
             await ws.send_json({"text": " ", "context_id": "idle"})
