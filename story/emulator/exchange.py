@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 
 from aiohttp import web
 
+from story.emulator.brain import BrainError
 from story.emulator.emulation import Emulation
 from story.emulator.faults import Fault
 from story.emulator.journal import Kind
+from story.emulator.json_text import dump_json, load_json
 from story.emulator.latency import Stage
 from story.emulator.vendor import Vendor, VendorError
+
+log = logging.getLogger("story.emulator")
 
 
 class CutError(Exception):
@@ -63,8 +66,8 @@ class Exchange:
         """The body, a JSON object. Raises VendorError(400)."""
         body = await self._read()
         try:
-            data = json.loads(body)
-        except (ValueError, RecursionError):
+            data = load_json(body)
+        except ValueError:
             raise VendorError(400, "the body is not valid JSON", "invalid_json") from None
         if not isinstance(data, dict):
             raise VendorError(400, "the body is not a JSON object", "invalid_json")
@@ -111,7 +114,7 @@ class Exchange:
         if fault is not None and fault.kind == "error":
             raise self.demanded(fault)
         self.note("sent", data)
-        text = _dumps(data)
+        text = dump_json(data)
         return web.Response(
             text=text[: len(text) // 2] if fault is not None else text,
             status=status,
@@ -122,15 +125,30 @@ class Exchange:
     async def stream(self, content_type: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[Stream]:
         """An answer of bytes that is sent as it is made."""
         stream = Stream(self, {"Content-Type": self._type(content_type), **self._headers(headers or {})})
-        yield stream
-        await stream.finish()
+        async with self._whole(stream):
+            yield stream
 
     @asynccontextmanager
     async def events(self, *, named: bool = False) -> AsyncIterator[EventStream]:
         """An answer of server-sent events. named: each with its `type` as the event's name."""
         headers = {"Content-Type": self._type("text/event-stream; charset=utf-8"), "Cache-Control": "no-cache"}
         stream = EventStream(self, {**headers, **self._headers({})}, named=named)
-        yield stream
+        async with self._whole(stream):
+            yield stream
+
+    @asynccontextmanager
+    async def _whole(self, stream: Stream) -> AsyncIterator[None]:
+        """Finish `stream`; where an error comes after its status is out, all that can be done is to cut it."""
+        try:
+            yield
+        except (CutError, ConnectionError):
+            raise
+        except Exception as error:
+            if not stream.response.prepared:
+                raise
+            if not isinstance(error, VendorError | BrainError):
+                log.exception("%s %s failed", self.vendor.name, self.endpoint)
+            self.cut()
         await stream.finish()
 
     async def before_sending(self, sent: int) -> Fault | None:
@@ -216,16 +234,13 @@ class EventStream(Stream):
         """Send one event; a str goes out as it is."""
         fault = await self._exchange.before_sending(self._sent)
         self._exchange.note("sent", data)
-        text = data if isinstance(data, str) else _dumps(data)
+        text = data if isinstance(data, str) else dump_json(data)
         if fault is not None and fault.kind == "malformed":
             text = text[: len(text) // 2]
         if fault is not None and fault.kind == "error":
-            text = _dumps(self._exchange.vendor.error(self._exchange.demanded(fault)))
+            text = dump_json(self._exchange.vendor.error(self._exchange.demanded(fault)))
         name = f"event: {data['type']}\n" if self._named and isinstance(data, Mapping) else ""
         await self._write(f"{name}data: {text}\n\n".encode())
-
-
-_dumps = partial(json.dumps, ensure_ascii=False, separators=(",", ":"))
 
 
 async def until(due: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TypeVar
 
 from story.emulator.vendor import VendorError
@@ -25,7 +26,8 @@ def read(data: Mapping[str, object], name: str, kind: type[Value], default: Valu
             raise VendorError(400, message, "missing_required_parameter", param=name)
         return default
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        with suppress(OverflowError):  # too large: no number to us
+            value = float(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         message = f"Invalid type for '{name}': expected {_NAMES.get(kind, kind.__name__)}."
         raise VendorError(400, message, "invalid_type", param=name)

@@ -99,13 +99,15 @@ class Emulator:
             app.router.add_route("*", path, self._handler(vendor, endpoints))
 
     def _handler(self, vendor: Vendor, endpoints: Sequence[Http | WebSocket]) -> Handler:
+        otherwise = 405 if any(isinstance(endpoint, Http) for endpoint in endpoints) else 426
+
         async def handle(request: web.Request) -> web.StreamResponse:
             upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
             for endpoint in endpoints:
                 if isinstance(endpoint, WebSocket) if upgrade else _takes(endpoint, request.method):
                     return await self._answer(request, vendor, endpoint)
             message = f"{request.path} takes no {'websocket' if upgrade else request.method}"
-            return _refusal(vendor, VendorError(426 if not upgrade else 400, message, "wrong_method"))
+            return _refusal(vendor, VendorError(400 if upgrade else otherwise, message, "wrong_method"))
 
         return handle
 

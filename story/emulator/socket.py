@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -14,6 +13,7 @@ from story.emulator.brain import BrainError
 from story.emulator.emulation import Emulation
 from story.emulator.exchange import until
 from story.emulator.faults import Fault
+from story.emulator.json_text import dump_json, load_json
 from story.emulator.latency import Stage
 from story.emulator.vendor import Vendor, VendorError, WebSocket, as_told
 
@@ -57,7 +57,7 @@ class Socket:
         self.arrived = self._loop_time()
         self._faults = faults
         self._received = self._sent = 0
-        self._ws = web.WebSocketResponse(max_msg_size=LARGEST, timeout=CLOSE_SECONDS)
+        self._ws = web.WebSocketResponse(max_msg_size=LARGEST, timeout=CLOSE_SECONDS, protocols=endpoint.protocols)
         self._ws.headers.update(vendor.headers())
         self._outbox: asyncio.Queue[tuple[float, Callable[[], Awaitable[None]]]] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -106,7 +106,7 @@ class Socket:
     async def send(self, message: Message) -> None:
         """Send it now. Raises GoneError."""
         fault = await self._strike_sent()
-        text = "" if isinstance(message, bytes) else message if isinstance(message, str) else _dumps(message)
+        text = "" if isinstance(message, bytes) else message if isinstance(message, str) else dump_json(message)
         if fault is not None and fault.kind == "malformed" and text:
             text = text[: len(text) // 2]
         self.emulation.journal.add(self.number, self.vendor.name, self.endpoint.name, "sent", message)
@@ -258,11 +258,7 @@ class Socket:
 
 def _parsed(text: str) -> dict[str, object] | str:
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
+        data = load_json(text)
+    except ValueError:
         return text
     return data if isinstance(data, dict) else text
-
-
-def _dumps(message: Mapping[str, object]) -> str:
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))

@@ -45,6 +45,7 @@ class WebSocket:
 
     role, model: whose connect time it has; `model` names the query parameter with the model.
     error: what the vendor sends in the socket for an error; None: it has no such message and closes.
+    protocols: the subprotocols it knows; a browser that offers some takes only an answer that picks one.
     """
 
     name: str
@@ -53,6 +54,7 @@ class WebSocket:
     role: str
     model: str = "model"
     error: Callable[[Socket, VendorError], Mapping[str, object]] | None = None
+    protocols: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import openai
@@ -43,8 +43,13 @@ async def server(emulator: Callable) -> Emulator:
 
 
 @pytest.fixture
-async def client(server: Emulator) -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(api_key="k", base_url=f"{server.url}/v1", max_retries=0)
+async def client(server: Emulator) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with client_of(server) as client:
+        yield client
+
+
+def client_of(server: Emulator, key: str = "k") -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(api_key=key, base_url=f"{server.url}/v1", max_retries=0)
 
 
 class TestTranscriptions:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
+import aiohttp
 import openai
 import pytest
 from conftest import ScriptedBrain
@@ -39,8 +40,13 @@ async def server(emulator: Callable, brain: ScriptedBrain) -> Emulator:
 
 
 @pytest.fixture
-async def client(server: Emulator) -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(api_key="k", base_url=f"{server.url}/v1", max_retries=0)
+async def client(server: Emulator) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with client_of(server) as client:
+        yield client
+
+
+def client_of(server: Emulator, key: str = "k") -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(api_key=key, base_url=f"{server.url}/v1", max_retries=0)
 
 
 async def test_a_stream_is_the_whole_answer_in_pieces(client: openai.AsyncOpenAI) -> None:
@@ -147,28 +153,37 @@ async def test_what_is_wrong_is_named(client: openai.AsyncOpenAI, wrong: dict, p
 
 async def test_a_mind_that_fails_before_its_first_word_is_a_status(emulator: Callable) -> None:
     server: Emulator = await emulator(OPENAI, brain=ScriptedBrain(lambda _: [BrainError("no weights")]))
-    client = openai.AsyncOpenAI(api_key="k", base_url=f"{server.url}/v1", max_retries=0)
-    for stream in (False, True):
-        with pytest.raises(openai.InternalServerError, match="no weights") as failed:
-            await client.chat.completions.create(model=MODEL, messages=ASKED, stream=stream)
-        assert failed.value.type == "server_error"
+    async with client_of(server) as client:
+        for stream in (False, True):
+            with pytest.raises(openai.InternalServerError, match="no weights") as failed:
+                await client.chat.completions.create(model=MODEL, messages=ASKED, stream=stream)
+            assert failed.value.type == "server_error"
 
 
 async def test_a_mind_that_fails_in_mid_sentence_is_an_error_in_the_stream(emulator: Callable) -> None:
     server: Emulator = await emulator(OPENAI, brain=ScriptedBrain(lambda _: ["Once upon", BrainError("out of memory")]))
-    client = openai.AsyncOpenAI(api_key="k", base_url=f"{server.url}/v1", max_retries=0)
-    stream = await client.chat.completions.create(model=MODEL, messages=ASKED, stream=True)
     text = ""
-    with pytest.raises(openai.APIError, match="out of memory"):
-        async for chunk in stream:
-            text += chunk.choices[0].delta.content or ""
+    async with client_of(server) as client:
+        stream = await client.chat.completions.create(model=MODEL, messages=ASKED, stream=True)
+        with pytest.raises(openai.APIError, match="out of memory"):
+            async for chunk in stream:
+                text += chunk.choices[0].delta.content or ""
     assert text == "Once upon"
 
 
-async def test_the_journal_holds_what_was_asked_but_no_key(server: Emulator, client: openai.AsyncOpenAI) -> None:
-    await openai.AsyncOpenAI(api_key="sk-very-secret", base_url=f"{server.url}/v1").chat.completions.create(
-        model=MODEL, messages=ASKED
-    )
+async def test_a_bug_in_mid_sentence_cuts_the_stream(emulator: Callable, caplog: pytest.LogCaptureFixture) -> None:
+    server: Emulator = await emulator(OPENAI, brain=ScriptedBrain(lambda _: ["Once upon", None]))
+    async with aiohttp.ClientSession(headers={"Authorization": "Bearer k"}) as session:
+        body = {"model": MODEL, "messages": ASKED, "stream": True}
+        async with session.post(f"{server.url}/v1/chat/completions", json=body) as response:
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.read()
+    assert "openai chat failed" in caplog.text
+
+
+async def test_the_journal_holds_what_was_asked_but_no_key(server: Emulator) -> None:
+    async with client_of(server, "sk-very-secret") as client:
+        await client.chat.completions.create(model=MODEL, messages=ASKED)
     entries = server.emulation.journal.as_data()
     received = [entry["content"] for entry in entries if entry["kind"] == "received"]
     assert [(body["model"], body["messages"]) for body in received] == [(MODEL, ASKED)]

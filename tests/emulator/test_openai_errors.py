@@ -27,8 +27,9 @@ def client_of(server: Emulator, key: str = "right") -> openai.AsyncOpenAI:
 
 
 async def test_a_wrong_key_is_told_without_being_shown(server: Emulator) -> None:
-    with pytest.raises(openai.AuthenticationError) as refused:
-        await client_of(server, "sk-wrong").models.list()
+    async with client_of(server, "sk-wrong") as client:
+        with pytest.raises(openai.AuthenticationError) as refused:
+            await client.models.list()
     error = refused.value
     assert (error.status_code, error.code, error.type) == (401, "invalid_api_key", "invalid_request_error")
     assert "Incorrect API key provided" in error.message and "sk-wrong" not in error.message
@@ -46,7 +47,7 @@ async def test_a_browser_s_key_comes_in_a_subprotocol(server: Emulator) -> None:
     url = f"{server.url}/v1/realtime?model=gpt-realtime"
     async with aiohttp.ClientSession() as session:
         async with session.ws_connect(url, protocols=["realtime", "openai-insecure-api-key.right"]) as ws:
-            assert (await ws.receive_json())["type"] == "session.created"
+            assert ws.protocol == "realtime" and (await ws.receive_json())["type"] == "session.created"
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await session.ws_connect(url, protocols=["realtime", "openai-insecure-api-key.wrong"])
         assert refused.value.status == 401
@@ -54,7 +55,10 @@ async def test_a_browser_s_key_comes_in_a_subprotocol(server: Emulator) -> None:
 
 
 @pytest.mark.parametrize("path", POSTED)
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 9999, b'{"model": 1}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 9999, b'{"model": NaN}', b'{"model": "\\ud800"}', b'{"model": 1}'],
+)
 async def test_a_malformed_body(server: Emulator, path: str, body: bytes) -> None:
     async with aiohttp.ClientSession(headers=KEY) as session, session.post(server.url + path, data=body) as response:
         error = (await response.json())["error"]
@@ -73,8 +77,9 @@ async def test_an_oversized_body(server: Emulator, path: str) -> None:
 
 
 async def test_an_unknown_path(server: Emulator) -> None:
-    with pytest.raises(openai.NotFoundError) as refused:
-        await client_of(server).get("/nothing", cast_to=object)
+    async with client_of(server) as client:
+        with pytest.raises(openai.NotFoundError) as refused:
+            await client.get("/nothing", cast_to=object)
     assert refused.value.type == "invalid_request_error" and "/v1/nothing" in refused.value.message
 
 
@@ -91,14 +96,15 @@ async def test_a_status_on_demand(
     server: Emulator, status: int, kind: str, code: str | None, error: type[openai.APIStatusError]
 ) -> None:
     server.emulation.faults.faults = [Fault("openai", "chat", "status", str(status))]
-    with pytest.raises(error) as refused:
-        await client_of(server).chat.completions.create(model="gpt-4o-mini", messages=[])
+    async with client_of(server) as client:
+        with pytest.raises(error) as refused:
+            await client.chat.completions.create(model="gpt-4o-mini", messages=[])
     assert refused.value.type == kind and (code is None or refused.value.code == code)
 
 
 async def test_models(server: Emulator) -> None:
-    client = client_of(server)
-    listed = [model async for model in client.models.list()]
-    assert "gpt-4o-mini" in [model.id for model in listed]
-    assert await client.models.retrieve(listed[0].id) == listed[0]
-    assert await client.get("/", cast_to=str)  # as livekit's plugin warms up its connection
+    async with client_of(server) as client:
+        listed = [model async for model in client.models.list()]
+        assert "gpt-4o-mini" in [model.id for model in listed]
+        assert await client.models.retrieve(listed[0].id) == listed[0]
+        assert await client.get("/", cast_to=str)  # as livekit's plugin warms up its connection

@@ -201,4 +201,4 @@ def error_event(socket: Socket, error: VendorError) -> dict[str, object]:
     return {"type": "error", "event_id": f"event_{uuid.uuid4().hex[:20]}", "error": told}
 
 
-REALTIME = WebSocket("realtime", "/v1/realtime", realtime, role="realtime", error=error_event)
+REALTIME = WebSocket("realtime", "/v1/realtime", realtime, role="realtime", error=error_event, protocols=("realtime",))
