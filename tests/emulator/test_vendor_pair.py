@@ -16,7 +16,7 @@ CALLS = {
     "refused": Wanted("maria", PAIR, faults=["openai/realtime status=401"]),
 }
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(200)]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
