@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from story.core.call import Observer
     from story.core.events import CallEnded, Event
     from story.core.personas import Chain
+    from story.core.plan import Plan
+    from story.core.plugins import Plugins
+    from story.core.settings import Settings
     from story.core.transport import Transport
     from story.emulator.assemble import Options
     from story.transports.screen import Screen
@@ -109,8 +112,8 @@ def talk(
         if screen and isinstance(event, CallEnded):
             screen.notice(told_end(event))
 
-    stacks = _stacks(stack, intro=intro_stack, story=story_stack)
-    stand_ins = _stand_ins(emulate, brain=brain, heard=heard, speech=speech, profile=profile, faults=fault, seed=seed)
+    stacks = stacks_of(stack, intro=intro_stack, story=story_stack)
+    stand_ins = stand_ins_of(emulate, brain=brain, heard=heard, speech=speech, profile=profile, faults=fault, seed=seed)
     request = Request(ctx.obj, chain, stacks, env_file, max_duration, record, as_json, yes, stand_ins)
     ended = request.hold(carrier, lambda _: tell_end, audio=voice)
     raise typer.Exit(1 if ended.reason in FAILED else 0)
@@ -153,14 +156,14 @@ def call(
 
         return FileTransport(turns, out=out, barge_in=barge_ins)
 
-    stacks = _stacks(stack, intro=intro_stack, story=story_stack)
+    stacks = stacks_of(stack, intro=intro_stack, story=story_stack)
 
     def transcript(chain: Chain) -> Observer:
         from story.transcript import Transcript
 
         return Transcript(chain)
 
-    stand_ins = _stand_ins(emulate, brain=brain, heard=heard, speech=speech, profile=profile, faults=fault, seed=seed)
+    stand_ins = stand_ins_of(emulate, brain=brain, heard=heard, speech=speech, profile=profile, faults=fault, seed=seed)
     request = Request(ctx.obj, chain, stacks, env_file, max_duration, record, as_json, yes, stand_ins)
     ended = request.hold(carrier, transcript, audio=True)
     raise typer.Exit(0 if ended.reason == "finished" else 1)
@@ -171,7 +174,7 @@ def _readable(argument: str) -> str:
     return argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _stacks(assignments: list[str] | None, *, intro: str | None, story: str | None) -> dict[str, str]:
+def stacks_of(assignments: list[str] | None, *, intro: str | None, story: str | None) -> dict[str, str]:
     """persona -> spec, from --stack PERSONA=SPEC and the options with a persona in their name."""
     stacks: dict[str, str] = {}
     for assignment in assignments or ():
@@ -207,7 +210,7 @@ def _barge_ins(given: list[str] | None) -> dict[int, float]:
     return barge_ins
 
 
-def _stand_ins(emulate: bool, **options: Any) -> Options | None:
+def stand_ins_of(emulate: bool, **options: Any) -> Options | None:
     """How vendors are emulated, None where they are not."""
     if emulate:
         return emulating.options_of(**options)
@@ -245,7 +248,6 @@ class Request:
         from story.core.records import check_folder
         from story.logs import logged
         from story.output import watched_output, while_it_can_be_written
-        from story.progress import TerminalProgress
         from story.workspace import usable
 
         space = usable(self.workspace, self.env_file)
@@ -262,18 +264,13 @@ class Request:
         if records is not None:
             check_folder(records)
         transport = carrier()  # before anything is fetched: what it can't read or write is told at once
-        from story.core.launch import hold_call  # these import livekit, which takes seconds: errors come first
-        from story.core.live import prepare
+        from story.core.launch import hold_call  # imports livekit, which takes seconds: errors come first
 
         assumed = emulation.latencies.profile.assumed if emulation is not None else ()
         notes = [f"latencies that no source gives, so assumed: {', '.join(assumed)}"] if assumed else []
         for line in (*([plan.why] if plan.why else []), *plan.warnings, *notes):
             typer.echo(line, err=True)
-        with TerminalProgress(yes=self.yes) as progress:
-            for stack in plan.every_stack:
-                prepare(stack, plugins.registry, settings, progress, roles=plan.roles)
-            if self.stand_ins is not None:
-                emulating.fetch_models(self.stand_ins, plugins, settings, progress)
+        fetch(plan, self.stand_ins, plugins, settings, yes=self.yes)
 
         async def hold() -> CallEnded:
             async with AsyncExitStack() as servers:
@@ -295,6 +292,18 @@ class Request:
         if ended.reason in FAILED and log:
             typer.echo(f"what went wrong is in {log}", err=True)
         return ended
+
+
+def fetch(plan: Plan, stand_ins: Options | None, plugins: Plugins, settings: Settings, *, yes: bool) -> None:
+    """Fetch what the models of a plan, and of emulated vendors, need on this machine."""
+    from story.core.live import prepare
+    from story.progress import TerminalProgress
+
+    with TerminalProgress(yes=yes) as progress:
+        for stack in plan.every_stack:
+            prepare(stack, plugins.registry, settings, progress, roles=plan.roles)
+        if stand_ins is not None:
+            emulating.fetch_models(stand_ins, plugins, settings, progress)
 
 
 def _print_json(event: Event) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from story import calls, emulating
+from story import calls, emulating, serving
 from story.core.errors import StoryError
 from story.core.registry import DEFAULT_CHAIN
 from story.plain import PlainCommand, PlainGroup
@@ -68,6 +68,7 @@ def story(
 
 calls.add_commands(app)
 emulating.add_commands(app)
+serving.add_commands(app)
 app.add_typer(stacks_app, name="stacks")
 app.add_typer(providers_app, name="providers")
 
@@ -164,15 +165,6 @@ def doctor(ctx: typer.Context, *, as_json: AsJson = False, env_file: EnvFile = N
 def version() -> None:
     """Print the version."""
     typer.echo(f"story {__version__}")
-
-
-@app.command(cls=PlainCommand)
-def run() -> None:
-    """Serve calls. Not there yet: use `story talk` or `story call`."""
-    raise StoryError(
-        "`story run` has nothing to serve calls over yet; use `story talk` (add --voice to speak)"
-        " or `story call` with recorded turns"
-    )
 
 
 def _workspace(ctx: typer.Context, env_file: Path | None = None) -> Workspace:

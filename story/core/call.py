@@ -134,9 +134,14 @@ class Call:
         if self._agent is None or self._agent.left:  # between two personas nobody can answer
             self._unheard.append(text)
             return
-        with contextlib.suppress(RuntimeError):  # what is being said may not be interrupted: it is heard out
-            self.session.interrupt()
+        self.interrupt()  # or else it is heard out
         self.session.generate_reply(user_input=text)
+
+    def interrupt(self) -> None:
+        """Have the agent stop speaking, if it may be interrupted."""
+        if self._session is not None:
+            with contextlib.suppress(RuntimeError):
+                self._session.interrupt()
 
     def hold_silence(self, held: bool) -> None:
         """While held (the caller types, or is muted), their silence means nothing."""

@@ -1,0 +1,262 @@
+"""`story run`: what its options mean."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import ssl
+import sys
+import time
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from story import calls, emulating
+from story.core.errors import ConfigError
+from story.core.registry import DEFAULT_CHAIN
+from story.plain import PlainCommand
+
+if TYPE_CHECKING:
+    from story.core.events import Event
+    from story.core.plan import Plan
+    from story.transports.web.serve import Service, Serving
+
+DEFAULT_PORT = 8765
+DEFAULT_MAX_CALLS = 10
+DEFAULT_MAX_DURATION = 1800.0
+TRANSPORTS = ("auto", "web", "livekit")
+
+Host = Annotated[
+    str, typer.Option("--host", help="The address to listen on. Any but loopback needs the token that is printed.")
+]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")]
+Open = Annotated[bool, typer.Option("--open", help="Open the page in your browser.")]
+MaxCalls = Annotated[int, typer.Option("--max-calls", min=1, max=10_000, help="How many calls at once.")]
+Stun = Annotated[list[str] | None, typer.Option("--stun", metavar="HOST:PORT", help="A STUN server. Repeatable.")]
+Turn = Annotated[
+    list[str] | None, typer.Option("--turn", metavar="USER:PASSWORD@HOST:PORT", help="A TURN server. Repeatable.")
+]
+IceAddress = Annotated[
+    list[str] | None,
+    typer.Option("--ice-address", metavar="ADDRESS", help="Where callers' sound may come in; all by default."),
+]
+TransportName = Annotated[
+    str, typer.Option("--transport", metavar="auto|web|livekit", help="How callers come in; auto: what is set up.")
+]
+TlsCert = Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate chain, PEM.")]
+TlsKey = Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its private key, PEM.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(cls=PlainCommand)(run)
+
+
+def run(
+    ctx: typer.Context,
+    *,
+    host: Host = "127.0.0.1",
+    port: Port = DEFAULT_PORT,
+    open_page: Open = False,
+    chain: calls.ChainName = DEFAULT_CHAIN,
+    intro_stack: calls.IntroStack = None,
+    story_stack: calls.StoryStack = None,
+    stack: calls.Stacks = None,
+    env_file: calls.EnvFile = None,
+    max_calls: MaxCalls = DEFAULT_MAX_CALLS,
+    max_duration: calls.MaxDuration = None,
+    record: calls.Records = None,
+    transport: TransportName = "auto",
+    stun: Stun = None,
+    turn: Turn = None,
+    ice_address: IceAddress = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    emulate: emulating.Emulate = False,
+    brain: emulating.Brain = None,
+    heard: emulating.Heard = None,
+    speech: emulating.Speech = None,
+    profile: emulating.Profile = None,
+    fault: emulating.Fault = None,
+    seed: emulating.Seed = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Log in JSON, one object a line.")] = False,
+    yes: calls.Yes = False,
+) -> None:
+    """Serve calls: a page on which whoever opens it talks to the personas of a chain."""
+    began = time.monotonic()
+    from story.core.plan import plan_call
+    from story.core.records import check_folder
+    from story.logs import logged
+    from story.transports.web.ice import Ice, ice_servers
+    from story.transports.web.serve import Serving
+    from story.workspace import usable
+
+    if transport not in TRANSPORTS:
+        raise typer.BadParameter(f"--transport {transport!r}: one of {', '.join(TRANSPORTS)}")
+    if transport == "livekit":
+        raise ConfigError("--transport livekit is not there yet: leave it out, and callers come in by the page")
+    stacks = calls.stacks_of(stack, intro=intro_stack, story=story_stack)
+    stand_ins = calls.stand_ins_of(
+        emulate, brain=brain, heard=heard, speech=speech, profile=profile, faults=fault, seed=seed
+    )
+    space = usable(ctx.obj, env_file)
+    settings, plugins = space.settings, space.plugins
+    emulation = None
+    if stand_ins is not None:
+        from story.emulator.assemble import assemble, pretend_keys
+
+        emulation = assemble(stand_ins, plugins, settings)
+        settings = pretend_keys(settings)
+    plan = plan_call(plugins.registry, settings, chain=chain, stacks=stacks)
+    records = record or settings.call.records
+    if records is not None:
+        check_folder(records)
+    serving = Serving(
+        plan=plan,
+        chain=chain,
+        plugins=plugins,
+        settings=settings,
+        host=host,
+        port=port,
+        max_calls=max_calls,
+        max_duration=max_duration or settings.call.max_duration or DEFAULT_MAX_DURATION,
+        records=records,
+        ice=Ice(ice_servers(stun or (), turn or ()), tuple(ice_address or ())),
+        tls=_tls(tls_cert, tls_key),
+        notice="The vendors are emulated on this machine." if emulation else None,
+        emulated=emulation is not None,
+    )
+    calls.fetch(plan, stand_ins, plugins, settings, yes=yes)
+
+    async def serve() -> None:
+        async with AsyncExitStack() as servers:
+            reached = settings
+            if emulation is not None:
+                reached = await servers.enter_async_context(emulating.emulated(emulation, settings))
+            await _serve(replace(serving, settings=reached), _Log(as_json), began, open_page=open_page)
+
+    with settings.exported(), logged(settings):
+        asyncio.run(serve())
+
+
+async def _serve(serving: Serving, log: _Log, began: float, *, open_page: bool) -> None:
+    from story.transports.web.serve import Service
+
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(name, stopped.set)
+        except NotImplementedError:  # Windows: Ctrl-C raises KeyboardInterrupt there
+            break
+    service = Service(serving, log.event)
+    await service.start()
+    try:
+        log.serving(service, serving)
+        if open_page:
+            import webbrowser
+
+            await asyncio.to_thread(webbrowser.open, service.server.url)
+        loading = asyncio.create_task(service.load())
+        stopping = asyncio.create_task(stopped.wait())
+        await asyncio.wait([loading, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if loading.done():
+            loading.result()
+            log.ready(time.monotonic() - began)
+        await stopping
+        log.stopping(service.house.active)
+        loading.cancel()
+        await asyncio.wait([loading])
+    finally:
+        await service.aclose()
+
+
+class _Log:
+    """What the user of `story run` sees of it."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+
+    def serving(self, service: Service, serving: Serving) -> None:
+        url, plan = service.server.url, serving.plan
+        if self._as_json:
+            stacks = {key: str(stack) for key, stack in plan.stacks.items()}
+            self._json({"type": "serving", "url": url, "chain": plan.name, "stacks": stacks, "why": plan.why})
+        else:
+            typer.echo(f"story is at {url}\n")
+            for line in _about(plan, serving):
+                typer.echo(f"  {line}")
+            typer.echo("\nLoading the models...  (Ctrl-C stops)")
+        if service.server.exposed and serving.tls is None:
+            typer.echo(
+                "Without TLS browsers give no microphone to pages of other machines, and the token can be read on"
+                " the way: add --tls-cert and --tls-key, or put a server that has them in front.",
+                err=True,
+            )
+
+    def ready(self, seconds: float) -> None:
+        if self._as_json:
+            self._json({"type": "ready", "seconds": round(seconds, 3)})
+        else:
+            typer.echo(f"Ready for calls after {seconds:.1f} s.")
+
+    def stopping(self, active: int) -> None:
+        if self._as_json:
+            self._json({"type": "stopping", "calls": active})
+        elif active:
+            typer.echo(f"Stopping: saying goodbye in {active} call{'s' if active > 1 else ''}.")
+
+    def event(self, event: Event) -> None:
+        from story.core import events
+        from story.transcript import told_end
+
+        if self._as_json:
+            if event.recorded:
+                self._json(event.as_dict())
+            return
+        now = time.strftime("%H:%M:%S")
+        match event:
+            case events.CallStarted():
+                typer.echo(f"{now} {event.call} began")
+            case events.Handoff():
+                typer.echo(f"{now} {event.call} {event.from_} hands over to {event.to}")
+            case events.Fallback():
+                typer.echo(f"{now} {event.call} {event.role}: {event.from_} failed, on with {event.to}")
+            case events.CallFault():
+                typer.echo(f"{now} {event.call} {event.where}: {event.message}")
+            case events.CallEnded():
+                typer.echo(f"{now} {event.call} {told_end(event).removeprefix('-- ')}")
+
+    @staticmethod
+    def _json(message: dict[str, object]) -> None:
+        sys.stdout.write(json.dumps(message) + "\n")
+        sys.stdout.flush()
+
+
+def _about(plan: Plan, serving: Serving) -> list[str]:
+    """Chain, stacks and why these, a line each."""
+    width = max(len(key) for key in ("chain", *plan.stacks))
+    lines = [f"{'chain':<{width}}  {plan.name}"]
+    for key, stack in plan.stacks.items():
+        lines.append(f"{key:<{width}}  {stack.text or stack}")
+    if plan.why:
+        lines.append(plan.why)
+    return [*lines, *plan.warnings, *([serving.notice] if serving.notice else [])]
+
+
+def _tls(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if cert is None and key is None:
+        return None
+    if cert is None:
+        raise typer.BadParameter("--tls-key is of no use without --tls-cert")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(cert, key)
+    except OSError as error:  # SSLError is one
+        what = error.strerror or "no certificate with its key, in PEM"
+        raise ConfigError(f"can't use the certificate {cert}{f' with {key}' if key else ''}: {what}") from None
+    return context

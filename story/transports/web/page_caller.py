@@ -1,0 +1,166 @@
+"""The caller at a page: what the page says and hears, over whichever connection to it there is."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from story.transports.sound import SAMPLE_RATE, Samples
+from story.transports.web import messages
+from story.transports.web.budget import Budget
+from story.transports.web.carrier import Carrier
+
+if TYPE_CHECKING:
+    from story.core.call import Call
+    from story.core.events import Event
+
+logger = logging.getLogger("story.web")
+
+RECOGNISER_RATE = 16_000
+"""Hz; what recognisers and voice activity detection work with. Realtime models hear SAMPLE_RATE."""
+GRACE_SECONDS = 15.0
+"""How long a call whose connection was lost waits to be taken up again."""
+TRAILING_SILENCE_SECONDS = 0.5
+"""Heard when a connection is lost, so that a caller cut off in mid-sentence has said what they had said."""
+MESSAGES_PER_SECOND = 20.0
+MESSAGES_AT_ONCE = 60
+
+
+class Sound(Protocol):
+    """Where the sound of a call comes from and goes to."""
+
+    def pull(self, count: int) -> Samples: ...
+
+    def push(self, samples: Samples) -> None: ...
+
+
+class PageCaller:
+    """One caller. The carrier can be lost and another take its place: the call goes on meanwhile, unheard.
+
+    It is there before its call is, since a page may connect while models are still being loaded: until `join` it
+    hears silence. caller_rate: Hz of the caller's sound.
+    """
+
+    def __init__(self, *, caller_rate: int = RECOGNISER_RATE) -> None:
+        self.caller_rate = caller_rate
+        self.agent_rate = SAMPLE_RATE
+        self.left: str | None = None
+        """Why the caller is gone, as a reason of a call's end; None while they are there."""
+        self._sound: Sound | None = None
+        self._call: Call | None = None
+        self._carrier: Carrier | None = None
+        self._grace: asyncio.TimerHandle | None = None
+        self._budget = Budget(MESSAGES_PER_SECOND, MESSAGES_AT_ONCE)
+        self._held: set[str] = set()
+
+    def join(self, call: Call, sound: Sound) -> None:
+        """The call that this caller is in, and its sound."""
+        self._call, self._sound = call, sound
+        call.subscribe(self._on_event)
+        self._hold_silence()
+        if self.left:
+            call.hang_up(self.left)
+
+    def hang_up(self, reason: str = "caller_left") -> None:
+        """The caller leaves."""
+        self.left = reason
+        if self._call:
+            self._call.hang_up(reason)
+
+    def part(self, goodbye: str, *, reason: str) -> None:
+        """Have the agent say goodbye as it is told to, then end the call."""
+        if self._call:
+            self._call.finish(goodbye, reason=reason)
+        else:
+            self.hang_up(reason)
+
+    async def use(self, carrier: Carrier) -> None:
+        """Reach the page by this from now on. The carrier before, if there is one, is closed."""
+        before, self._carrier = self._carrier, carrier
+        if before is not None:
+            await before.aclose()
+
+    def send(self, message: Mapping[str, object]) -> None:
+        """Have the page get a message, if it can be reached."""
+        if self._carrier is not None:
+            self._carrier.send(message)
+
+    def clear(self) -> None:
+        """Have the page throw away what it has not played yet."""
+        if self._carrier is not None:
+            self._carrier.clear()
+
+    async def aclose(self) -> None:
+        if self._grace:
+            self._grace.cancel()
+        self._sound = None
+        carrier, self._carrier = self._carrier, None
+        if carrier is not None:
+            await carrier.aclose()
+
+    # -- what its carrier tells
+
+    def pull(self, count: int) -> Samples:
+        return self._sound.pull(count) if self._sound else np.zeros(count, np.int16)
+
+    def push(self, samples: Samples) -> None:
+        if self._sound:
+            self._sound.push(samples)
+
+    def connected(self) -> None:
+        if self._grace is None:
+            return
+        self._grace.cancel()
+        self._grace = None
+        self._release("lost")
+        self.send({"type": "resumed"})
+
+    def lost(self, why: str) -> None:
+        if self._grace is not None or self.left:
+            return
+        logger.info("the page of %s is lost: %s", self._call.id if self._call else "a call", why)
+        self._grace = asyncio.get_running_loop().call_later(GRACE_SECONDS, self.hang_up, "lost")
+        self._hold("lost")
+        self.push(np.zeros(int(TRAILING_SILENCE_SECONDS * self.caller_rate), np.int16))
+
+    def message(self, text: str) -> None:
+        if not self._budget.spend():
+            logger.warning("a page says too much: it is let go")
+            self.hang_up("lost")
+            return
+        match messages.read_message(text):
+            case None:
+                logger.info("a page said what means nothing: %.80r", text)
+            case messages.Say() as say if say.words and self._call:
+                self._call.say(say.words)
+            case messages.Typing(active=active):
+                (self._hold if active else self._release)("typing")
+            case messages.Mute(muted=muted):
+                (self._hold if muted else self._release)("muted")
+            case messages.Interrupt() if self._call:
+                self._call.interrupt()
+            case messages.HangUp():
+                self.hang_up()
+            case messages.Ping(id=number):
+                self.send({"type": "pong", "id": number})
+
+    # -- the rest
+
+    def _hold(self, why: str) -> None:
+        self._held.add(why)
+        self._hold_silence()
+
+    def _release(self, why: str) -> None:
+        self._held.discard(why)
+        self._hold_silence()
+
+    def _hold_silence(self) -> None:
+        if self._call:
+            self._call.hold_silence(bool(self._held))
+
+    def _on_event(self, event: Event) -> None:
+        self.send(event.as_dict())

@@ -1,0 +1,123 @@
+"""Serves calls to pages until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from story.core.errors import StoryError
+from story.core.plan import Plan, plan_call
+from story.core.plugins import Plugins
+from story.core.resolve import resolve
+from story.core.settings import Settings
+from story.transports.web.house import Guest, House
+from story.transports.web.ice import Ice
+from story.transports.web.offers import Offers, offers_of
+from story.transports.web.server import State, WebServer
+
+if TYPE_CHECKING:
+    from story.core.events import CallEnded, Event
+
+logger = logging.getLogger("story.web")
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What to serve, and how. plan: the call of whoever chooses nothing. settings: as the calls are to see them.
+
+    max_duration: seconds of a call, None for no limit. tls: certificate and key.
+    """
+
+    plan: Plan
+    chain: str
+    plugins: Plugins
+    settings: Settings
+    host: str
+    port: int
+    max_calls: int
+    max_duration: float | None
+    records: Path | None
+    ice: Ice
+    tls: ssl.SSLContext | None = None
+    notice: str | None = None
+    emulated: bool = False
+
+
+class Service:
+    """A server of calls, from its first request to its last goodbye.
+
+    The page is there at once; what a call needs is loaded behind it.
+    """
+
+    def __init__(self, serving: Serving, on_event: Callable[[Event], None]) -> None:
+        self._serving = serving
+        self._offers: Offers = offers_of(serving.plan, serving.plugins.registry, serving.settings)
+        self.house = House(self._hold, max_calls=serving.max_calls, on_event=on_event)
+        self.server = WebServer(
+            self.house,
+            self._offers,
+            host=serving.host,
+            port=serving.port,
+            ice=serving.ice,
+            tls=serving.tls,
+            state=lambda: self._state,
+            caller_rate=self._caller_rate,
+        )
+        self._state = State(notice=serving.notice, emulated=serving.emulated, max_duration=serving.max_duration)
+        self._loaded = asyncio.Event()
+
+    async def start(self) -> None:
+        """Listen. Raises ConfigError where the address can't be had."""
+        await self.server.start()
+
+    async def load(self) -> None:
+        """Import and warm up what calls need; from then on they are taken."""
+        from story.transports.web.loading import load
+
+        try:
+            await load(self._serving.plan, self._serving.plugins, self._serving.settings, self._serving.ice)
+        except StoryError as error:
+            self._state = State(error=str(error), emulated=self._serving.emulated)
+            raise
+        self._state = State(
+            ready=True,
+            notice=self._serving.notice,
+            emulated=self._serving.emulated,
+            max_duration=self._serving.max_duration,
+        )
+        self._loaded.set()
+
+    async def aclose(self) -> None:
+        """Say goodbye in every call, then stop listening."""
+        await self.house.aclose()
+        await self.server.aclose()
+
+    async def _hold(self, guest: Guest, stacks: Mapping[str, str]) -> CallEnded:
+        from story.core.launch import hold_call
+        from story.transports.web.transport import WebTransport
+
+        await self._loaded.wait()
+        serving = self._serving
+        plan = plan_call(serving.plugins.registry, serving.settings, chain=serving.chain, stacks=stacks)
+        return await hold_call(
+            plan,
+            WebTransport(guest.caller),
+            serving.plugins,
+            serving.settings,
+            observers=[self.house.observe],
+            max_duration=serving.max_duration,
+            records=serving.records,
+        )
+
+    def _caller_rate(self, stacks: Mapping[str, str]) -> int:
+        from story.transports.sound import SAMPLE_RATE
+        from story.transports.web.page_caller import RECOGNISER_RATE
+
+        registry, default = self._serving.plugins.registry, self._serving.plan.chain.default_stack
+        realtime = any(resolve(spec, registry, default_stack=default).realtime for spec in stacks.values())
+        return SAMPLE_RATE if realtime else RECOGNISER_RATE
