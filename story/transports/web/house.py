@@ -8,13 +8,14 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from story.core.errors import StoryError
-from story.transports.web.metrics import Metrics
 
 if TYPE_CHECKING:
     from story.core.events import CallEnded, Event
+    from story.transports.web.metrics import Metrics
     from story.transports.web.page_caller import PageCaller
 
 logger = logging.getLogger("story.web")
@@ -51,12 +52,17 @@ class House:
 
     def __init__(self, hold: Hold, *, max_calls: int, on_event: Callable[[Event], None] | None = None) -> None:
         self.max_calls = max_calls
-        self.metrics = Metrics(lambda: len(self._guests))
         self._hold = hold
         self._on_event = on_event
         self._guests: dict[str, Guest] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        from story.transports.web.metrics import Metrics  # the page is there before its import is through
+
+        return Metrics(lambda: len(self._guests))
 
     @property
     def active(self) -> int:

@@ -13,14 +13,19 @@ from story.transports.web.ice import Ice
 logger = logging.getLogger("story.web")
 
 
-async def load(plan: Plan, plugins: Plugins, settings: Settings, ice: Ice) -> None:
+async def load_transport(ice: Ice) -> None:
+    """Import what answers a page's offer, which takes less time than the models do."""
+    await asyncio.to_thread(_import_transport)
+    ice.restrict_addresses()
+
+
+async def load_models(plan: Plan, plugins: Plugins, settings: Settings) -> None:
     """Import what calls need, build the stacks of `plan` once, and have their models warm.
 
     Raises:
         StoryError: a stack can't be built.
     """
-    await asyncio.to_thread(_import)
-    ice.restrict_addresses()
+    await asyncio.to_thread(_import_models)
     from livekit.agents import utils
 
     from story.core.live import build
@@ -35,10 +40,12 @@ async def load(plan: Plan, plugins: Plugins, settings: Settings, ice: Ice) -> No
                 await live.aclose()
 
 
-def _import() -> None:
-    """The imports that take long. None of them registers a livekit plugin: that has to be on the main thread."""
-    import aiortc  # noqa: F401
+def _import_transport() -> None:
+    import story.transports.web.page_caller
+    import story.transports.web.peer  # noqa: F401
 
+
+def _import_models() -> None:
+    """None of these registers a livekit plugin: that has to be on the main thread."""
     import story.core.launch
-    import story.transports.web.peer
     import story.transports.web.transport  # noqa: F401

@@ -9,12 +9,13 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from story.core import events
 
-CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 LATENCY_BUCKETS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 
 
 class Metrics:
     """Counts what calls tell. active: how many there are now."""
+
+    content_type = CONTENT_TYPE_PLAIN_0_0_4
 
     def __init__(self, active: Callable[[], int]) -> None:
         self._registry = registry = CollectorRegistry()

@@ -68,7 +68,8 @@ class Service:
             state=lambda: self._state,
             caller_rate=self._caller_rate,
         )
-        self._state = State(notice=serving.notice, emulated=serving.emulated, max_duration=serving.max_duration)
+        self._ready = False
+        self._error: str | None = None
         self._loaded = asyncio.Event()
 
     async def start(self) -> None:
@@ -76,21 +77,35 @@ class Service:
         await self.server.start()
 
     async def load(self) -> None:
-        """Import and warm up what calls need; from then on they are taken."""
-        from story.transports.web.loading import load
+        """Import and warm up what calls need. They are taken as soon as their sound has a way in: the first caller
+        may be there before the models are.
 
+        Raises:
+            StoryError: a stack can't be built.
+        """
+        from story.transports.web.loading import load_models, load_transport
+
+        serving = self._serving
+        await load_transport(serving.ice)
+        self._ready = True
         try:
-            await load(self._serving.plan, self._serving.plugins, self._serving.settings, self._serving.ice)
+            await load_models(serving.plan, serving.plugins, serving.settings)
         except StoryError as error:
-            self._state = State(error=str(error), emulated=self._serving.emulated)
+            self._error = str(error)
+            await self.house.aclose()
             raise
-        self._state = State(
-            ready=True,
+        self._loaded.set()
+
+    @property
+    def _state(self) -> State:
+        return State(
+            ready=self._ready,
+            loaded=self._loaded.is_set(),
+            error=self._error,
             notice=self._serving.notice,
             emulated=self._serving.emulated,
             max_duration=self._serving.max_duration,
         )
-        self._loaded.set()
 
     async def aclose(self) -> None:
         """Say goodbye in every call, then stop listening."""

@@ -18,7 +18,6 @@ from story.transports.web.access import Access, is_loopback, refusal
 from story.transports.web.house import FullError, Guest, House
 from story.transports.web.ice import Ice
 from story.transports.web.messages import Resume, Start, read_first
-from story.transports.web.metrics import CONTENT_TYPE
 from story.transports.web.offers import Offers
 from story.version import __version__
 
@@ -38,9 +37,11 @@ OPEN_PATHS = frozenset({"/healthz"})
 
 @dataclass(frozen=True)
 class State:
-    """What the page is told of the server. error: why no call can be held; notice: a line to show."""
+    """What is told of the server. ready: calls are taken. loaded: their models are there, too. error: why no call can
+    be held. notice: a line to show."""
 
     ready: bool = False
+    loaded: bool = False
     error: str | None = None
     notice: str | None = None
     emulated: bool = False
@@ -170,12 +171,13 @@ class WebServer:
 
     async def _health(self, request: web.Request) -> web.Response:
         state = self._state()
-        status = "failed" if state.error else "ready" if state.ready else "loading"
+        status = "failed" if state.error else "ready" if state.loaded else "loading"
         body = {"status": status, "version": __version__, "calls": self._house.active}
         return web.json_response(body, status=503 if state.error else 200)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        return web.Response(body=self._house.metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+        metrics = self._house.metrics
+        return web.Response(body=metrics.text(), headers={"Content-Type": metrics.content_type})
 
     # -- calls over WebRTC
 
@@ -235,7 +237,7 @@ class WebServer:
         if state.error:
             return state.error
         if not state.ready:
-            return "The models are still being loaded: try again in a moment."
+            return "The server is still starting: try again in a moment."
         if self._house.full:
             self._house.metrics.refused("full")
             return "All lines are taken: try again in a moment."

@@ -98,17 +98,17 @@ class Ear:
         """When there was sound."""
         return [at for at, level in self.heard if level > LOUD and at > since]
 
-    async def onset(self, after: float, timeout: float = 15.0) -> float:
+    async def onset(self, after: float, within: float = 15.0) -> float:
         """When sound begins after that time."""
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(within):
             while not (loud := self.loud(after)):
                 self.changed.clear()
                 await self.changed.wait()
         return loud[0]
 
-    async def quiet(self, seconds: float, timeout: float = 40.0) -> float:
+    async def quiet(self, seconds: float, within: float = 40.0) -> float:
         """Wait until nothing has been heard for so long; returns when the last sound was."""
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(within):
             while True:
                 loud = [at for at, level in reversed(self.heard[-2000:]) if level > LOUD][:1]
                 last = loud[0] if loud else 0.0
@@ -178,9 +178,9 @@ class Browser:
         wanted = {"type": type_, **fields}
         return [event for event in self.events if all(event.get(name) == value for name, value in wanted.items())]
 
-    async def until(self, type_: str, *, count: int = 1, timeout: float = 30.0, **fields: object) -> dict[str, object]:
+    async def until(self, type_: str, *, count: int = 1, within: float = 30.0, **fields: object) -> dict[str, object]:
         """The first such event, or the one of that number."""
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(within):
             while len(found := self.found(type_, **fields)) < count:
                 self.changed.clear()
                 await self.changed.wait()
