@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .NOTPARALLEL:
-.PHONY: help setup product weights run test test-tools lint test-newest test-full bench lock clean
+.PHONY: help setup product weights run talk test test-tools lint test-newest test-full bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -19,7 +19,10 @@ product:
 weights:
 	@$(BIN)/story models pull --yes
 
-run: setup ## talk with the storyteller in this terminal, on this machine's own models (ARGS=--voice: aloud)
+run: setup ## talk with the storyteller in the browser, on this machine's own models (ARGS=--open: opens the page)
+	@$(BIN)/story run --intro-stack local --story-stack local $(ARGS)
+
+talk: setup ## the same in this terminal, typed (ARGS=--voice: spoken)
 	@scripts/library libportaudio.so.2 libportaudio2 "sound (story talk --voice)"
 	@$(BIN)/story talk --intro-stack local --story-stack local $(ARGS)
 
