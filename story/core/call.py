@@ -129,13 +129,14 @@ class Call:
     def say(self, text: str) -> None:
         """The caller's turn, typed: interrupts the agent, as speaking would. During a handoff it waits for its end."""
         self._narration.caller_typed()
-        if self._goodbye is not None:
+        if self._goodbye is not None or self._ending is None or self._ending.done():
             return
         if self._agent is None or self._agent.left:  # between two personas nobody can answer
             self._unheard.append(text)
             return
         self.interrupt()  # or else it is heard out
-        self.session.generate_reply(user_input=text)
+        with contextlib.suppress(RuntimeError):  # the session closes just now
+            self.session.generate_reply(user_input=text)
 
     def interrupt(self) -> None:
         """Have the agent stop speaking, if it may be interrupted."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import logging
 import secrets
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from aiohttp import web
 
 from story.transports.web.budget import Budget
+
+logger = logging.getLogger("story.web")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -34,6 +37,11 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+REASONS = {
+    404: "there is nothing at this address",
+    405: "this address takes no such request",
+    413: "the body is too long",
+}
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -75,7 +83,13 @@ class Access:
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """To be the outermost of an aiohttp application."""
-        response = await self._checked(request, handler)
+        try:
+            response = await self._checked(request, handler)
+        except ConnectionError:
+            raise  # nobody is there to be answered
+        except Exception:
+            logger.exception("a request failed")
+            response = refusal(500, "something went wrong on the server; its log says what")
         if not response.prepared:  # a socket has sent its headers
             response.headers.update(HEADERS)
         return response
@@ -89,17 +103,20 @@ class Access:
         try:
             return await handler(request)
         except web.HTTPException as error:
-            return refusal(error.status, error.reason.lower())
+            response = refusal(error.status, REASONS.get(error.status) or error.reason)
+            response.headers.update({name: error.headers[name] for name in ("Allow",) if name in error.headers})
+            return response
 
     def _refused(self, request: web.Request) -> web.Response | None:
         """The answer to a request that comes too often, or from where it should not."""
-        if not self._budget(request.remote or "").spend():
-            return refusal(429, "too many requests: wait a little")
-        if self.token is None and not is_loopback(_hostname(request.host)):
+        if self.token is None and not is_loopback(_split(f"//{request.host}").hostname or ""):
             return refusal(403, "this server answers at its loopback address alone: open http://127.0.0.1")
         origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != request.host:
+        if origin is not None and _split(origin).netloc != request.host:
             return refusal(403, "this comes from another site's page")
+        # last, or another site's page could use up what ours may do
+        if not self._budget(request.remote or "").spend():
+            return refusal(429, "too many requests: wait a little")
         return None
 
     def _without_token(self, request: web.Request) -> web.Response | None:
@@ -116,12 +133,12 @@ class Access:
     def _let_in(self, request: web.Request) -> web.Response:
         """Keep the token in a cookie, and out of the address from now on."""
         assert self.token is not None
-        response = web.Response(status=303, headers={"Location": request.path})
+        response = web.Response(status=303, headers={"Location": "/"})
         response.set_cookie(COOKIE, self.token, httponly=True, samesite="Strict", secure=self._secure, path="/")
         return response
 
     def _right(self, given: str) -> bool:
-        return self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
+        return self.token is not None and same(given, self.token)
 
     def _budget(self, address: str) -> Budget:
         if len(self._budgets) > MAX_ADDRESSES:
@@ -131,6 +148,11 @@ class Access:
         return budget
 
 
+def same(given: str, secret: str) -> bool:
+    """Whether they are equal, in a time that tells nothing about the secret. `given` may be any string at all."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), secret.encode())
+
+
 def refusal(status: int, why: str) -> web.Response:
     """An answer that says in one sentence why there is none."""
     headers = {"Retry-After": "5"} if status in (429, 503) else {}
@@ -138,9 +160,13 @@ def refusal(status: int, why: str) -> web.Response:
 
 
 def _bearer(request: web.Request) -> str:
-    return request.headers.get("Authorization", "").removeprefix("Bearer ")
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token if scheme.lower() == "bearer" else ""
 
 
-def _hostname(host: str) -> str:
-    """The name in a Host header, without its port."""
-    return urlsplit(f"//{host}").hostname or ""
+def _split(url: str) -> SplitResult:
+    """The parts of an address that came from outside; none of them where it is no address."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")

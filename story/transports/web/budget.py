@@ -9,7 +9,7 @@ from collections.abc import Callable
 class Budget:
     """A token bucket: `at_once` may be spent together, and `per_second` comes back."""
 
-    def __init__(self, per_second: float, at_once: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, per_second: float, at_once: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_second = per_second
         self._at_once = at_once
         self._clock = clock
@@ -22,15 +22,15 @@ class Budget:
         self._refill()
         return self._left >= self._at_once
 
-    def spend(self) -> bool:
-        """Take one; False where there is none left."""
+    def spend(self, amount: float = 1) -> bool:
+        """Take so much; False, and nothing taken, where there is not so much left."""
         self._refill()
-        if self._left < 1:
+        if self._left < amount:
             return False
-        self._left -= 1
+        self._left -= amount
         return True
 
     def _refill(self) -> None:
         now = self._clock()
-        self._left = min(float(self._at_once), self._left + (now - self._since) * self._per_second)
+        self._left = min(self._at_once, self._left + (now - self._since) * self._per_second)
         self._since = now

@@ -23,13 +23,13 @@ class Ends(Protocol):
         """What the caller's microphone heard."""
 
     def connected(self) -> None:
-        """The sound flows from now on."""
+        """The sound flows from now on; also where it does again after `lost`."""
 
     def message(self, text: str) -> None:
         """The page said something, in JSON it is to be hoped."""
 
     def lost(self, why: str) -> None:
-        """The page is gone, or can't be reached. Called once, and not after `aclose`."""
+        """The page is gone, or can't be reached. Not called after `aclose`."""
 
 
 class Carrier(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,9 +11,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from story.core.errors import StoryError
+from story.transports.web.access import same
 
 if TYPE_CHECKING:
-    from story.core.events import CallEnded, Event
+    from story.core.events import Event
     from story.transports.web.metrics import Metrics
     from story.transports.web.page_caller import PageCaller
 
@@ -40,7 +40,7 @@ class Guest:
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(SECRET_BYTES), repr=False)
 
 
-Hold = Callable[[Guest, Mapping[str, str]], Awaitable["CallEnded"]]
+Hold = Callable[[Guest, Mapping[str, str]], Awaitable[object]]
 """Holds the call of a guest, given persona -> spec."""
 
 
@@ -93,7 +93,7 @@ class House:
     def known(self, id_: str, secret: str) -> Guest | None:
         """The guest that can tell the secret of its call, while the call lasts."""
         guest = self._guests.get(id_)
-        return guest if guest and hmac.compare_digest(guest.secret.encode(), secret.encode()) else None
+        return guest if guest and same(secret, guest.secret) else None
 
     def observe(self, event: Event) -> None:
         """An observer of every call."""
@@ -117,9 +117,11 @@ class House:
             await self._hold(guest, stacks)
         except StoryError as error:
             logger.warning("a call could not be held: %s", error)
+            self.metrics.refused("failed")
             guest.caller.send({"type": "refused", "error": str(error)})
         except Exception:
             logger.exception("a call failed")
+            self.metrics.refused("failed")
             guest.caller.send({"type": "refused", "error": "something went wrong on the server; its log says what"})
         finally:
             del self._guests[guest.id]

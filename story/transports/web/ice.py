@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,10 +30,23 @@ class IceServer:
 @dataclass(frozen=True)
 class Ice:
     """servers: what helps to find a way, none by default. addresses: where callers' sound may come in; none given
-    means every address of this machine, the loopback one included."""
+    means every address of this machine, the loopback one included.
+
+    Raises:
+        ConfigError: one is no address.
+    """
 
     servers: tuple[IceServer, ...] = ()
     addresses: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for address in self.addresses:
+            try:
+                ipaddress.ip_address(address)
+            except ValueError:
+                raise ConfigError(
+                    f"--ice-address {address!r}: write an address of this machine, as in --ice-address 192.168.1.20"
+                ) from None
 
     def restrict_addresses(self) -> None:
         """Have aioice offer `addresses`, in the whole process: it takes them from a function of its own."""
@@ -64,7 +78,9 @@ def ice_servers(stun: Sequence[str], turn: Sequence[str]) -> tuple[IceServer, ..
     for text in stun:
         scheme, host = _scheme(text, ("stun", "stuns"))
         if "@" in host or not _is_host(host):
-            raise ConfigError(f"--stun {host!r}: write HOST:PORT, as in --stun stun.example.org:3478")
+            raise ConfigError(
+                f"--stun {host.rpartition('@')[2]!r}: write HOST:PORT, as in --stun stun.example.org:3478"
+            )
         servers.append(IceServer(f"{scheme}:{host}"))
     for text in turn:
         scheme, rest = _scheme(text, ("turn", "turns"))

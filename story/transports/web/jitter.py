@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 SEQUENCE_NUMBERS = 1 << 16
-MAX_JUMP = 200
-"""Packets (4 s of sound) that may be missing before the sender is taken to have started anew."""
+MAX_HOLE = 10
+"""Lost packets (200 ms of sound) in a row that are told one by one. No stand-in for a longer hole would sound like
+speech, and who waits for the sound has filled it with silence by then."""
+MAX_LATE = 200
+"""A packet that is further behind than this (4 s) is not late: the sender counts anew."""
 
 
 class Packet(Protocol):
@@ -22,8 +25,8 @@ AnyPacket = TypeVar("AnyPacket", bound=Packet)
 class JitterBuffer(Generic[AnyPacket]):
     """Hands packets on in the order of their sequence numbers, each as soon as those before it have come.
 
-    Nothing is delayed while nothing is missing: what hears the sound needs it early, not evenly. A hole is waited for
-    until `depth` newer packets have come, and then given up, told as None.
+    Nothing is delayed while nothing is missing: what hears the sound needs it early, not evenly. A missing packet is
+    waited for until one has come that is `depth` newer, and then given up, told as None.
 
     on_packet: called with every packet, or None for one that is lost.
     """
@@ -41,23 +44,36 @@ class JitterBuffer(Generic[AnyPacket]):
         number = packet.sequence_number
         if self._next is None:
             self._next = number
-        ahead = (number - self._next) % SEQUENCE_NUMBERS
-        if ahead >= SEQUENCE_NUMBERS // 2:
+        ahead = self._ahead(number)
+        if ahead >= SEQUENCE_NUMBERS - MAX_LATE:
             self.late += 1
             return
-        if ahead > MAX_JUMP:
-            self._waiting.clear()
-            self._next = number
+        if ahead > MAX_HOLE:
+            self._skip_to(number)
         self._waiting[number] = packet
         self._hand_on()
+
+    def _skip_to(self, number: int) -> None:
+        """Go on from `number`; what waits before it comes first."""
+        assert self._next is not None
+        for waiting in sorted(self._waiting, key=self._ahead):
+            self._on_packet(self._waiting[waiting])
+        missing = self._ahead(number)
+        if missing < SEQUENCE_NUMBERS // 2:
+            self.lost += missing - len(self._waiting)
+        self._waiting.clear()
+        self._next = number
+
+    def _ahead(self, number: int) -> int:
+        assert self._next is not None
+        return (number - self._next) % SEQUENCE_NUMBERS
 
     def _hand_on(self) -> None:
         assert self._next is not None
         while self._waiting:
             packet = self._waiting.pop(self._next, None)
             if packet is None:
-                newest = max((number - self._next) % SEQUENCE_NUMBERS for number in self._waiting)
-                if newest < self._depth:
+                if max(map(self._ahead, self._waiting)) < self._depth:
                     return
                 self.lost += 1
             self._next = (self._next + 1) % SEQUENCE_NUMBERS

@@ -67,7 +67,7 @@ class Resume(_Message):
 
     type: Literal["resume"]
     call: str
-    secret: str
+    secret: Annotated[str, Field(repr=False)]
 
 
 Message = Say | Typing | Mute | Interrupt | HangUp | Ping

@@ -80,7 +80,7 @@ class Decoder:
 
     def conceal(self) -> Samples:
         """What stands in for a packet that is lost: the sound before it, half as loud each time."""
-        self._last = (self._last // 2).astype(np.int16)
+        self._last = (self._last / 2).astype(np.int16)  # towards zero, which `//` never reaches from below
         return self._last
 
     def _resample(self, frame: object) -> list[av.AudioFrame]:

@@ -14,9 +14,11 @@ from aiortc import (
     RTCDataChannel,
     RTCIceServer,
     RTCPeerConnection,
+    RTCRtpSender,
     RTCSessionDescription,
 )
 from aiortc.mediastreams import MediaStreamTrack
+from aiortc.sdp import SessionDescription
 
 from story.core.errors import StoryError
 from story.transports.sound import Samples
@@ -28,15 +30,25 @@ from story.transports.web.track import VoiceTrack
 
 logger = logging.getLogger("story.web")
 
+ANSWER_SECONDS = 8.0
 CONNECT_SECONDS = 10.0
 LOST_SECONDS = 4.0
 """Without a packet for so long the page is gone: ICE itself takes half a minute to find out. A microphone that is muted
 still sends."""
 GAP_SECONDS = 0.2
 """After so long without sound the caller's end is filled with silence, or no turn of theirs would ever end."""
+OPEN_SECONDS = 3.0
+"""How long what there is to say to a page that is still connecting is kept for it when the call is over."""
 LAST_WORDS_SECONDS = 0.5
 CLOSE_SECONDS = 3.0
 CHANNEL = "story"
+MAX_CANDIDATES = 50
+"""Ways to a page; each is tried, and each name among them looked up."""
+MAX_UNSENT = 1000
+"""Messages for a page that is still connecting."""
+MAX_BACKLOG = 256_000
+"""Bytes that may wait to be sent; a page that reads more slowly than that is lost."""
+OPUS = [codec for codec in RTCRtpSender.getCapabilities("audio").codecs if codec.mimeType.lower() == "audio/opus"]
 
 
 class OfferError(StoryError):
@@ -55,15 +67,17 @@ class Peer:
         self._connection.on("connectionstatechange", self._on_state)
         self._connection.on("track", self._on_track)
         self._connection.on("datachannel", self._on_channel)
-        self._track = VoiceTrack(ends.pull, ends.agent_rate, self._on_tick)
+        self._track = VoiceTrack(self._pull, ends.agent_rate, self._on_tick)
         self._channel: RTCDataChannel | None = None
         self._unsent: list[str] = []
         self._silence = np.zeros(int(ends.caller_rate * PACKET_SECONDS), np.int16)
         self._clock = asyncio.get_running_loop().time
         self._heard = self._clock()
         self._connecting: asyncio.TimerHandle | None = None
+        self._opened = asyncio.Event()
         self._gone = asyncio.Event()
-        self._over = False
+        self._lost = False
+        self._closed = False
 
     async def answer(self, sdp: str) -> str:
         """The answer to an offer that holds all its candidates.
@@ -72,11 +86,11 @@ class Peer:
             OfferError: it is none that can be answered.
         """
         try:
-            await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
-            if not any(transceiver.kind == "audio" for transceiver in self._connection.getTransceivers()):
-                raise OfferError("the offer has no sound in it")
-            self._connection.addTrack(self._track)
-            await self._connection.setLocalDescription(await self._connection.createAnswer())
+            _check(SessionDescription.parse(sdp))
+            self._connection.addTransceiver(self._track).setCodecPreferences(OPUS)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
+                await self._connection.setLocalDescription(await self._connection.createAnswer())
         except OfferError:
             raise
         except Exception as error:  # whatever aiortc trips over in words that came from outside
@@ -87,16 +101,22 @@ class Peer:
 
     def send(self, message: Mapping[str, object]) -> None:
         text = json.dumps(message, ensure_ascii=False)
+        if self._gone.is_set():
+            return
         if self._channel is None:
             self._unsent.append(text)
+            if len(self._unsent) > MAX_UNSENT:
+                self._break("it opens no data channel")
         elif self._channel.readyState == "open":
             self._channel.send(text)
+            if self._channel.bufferedAmount > MAX_BACKLOG:
+                self._break("it reads too slowly")
 
     def clear(self) -> None:
         """A browser has nothing but what has just been sent."""
 
     async def aclose(self) -> None:
-        self._over = True
+        self._closed = True
         if self._connecting:
             self._connecting.cancel()
         await self._say_last_words()
@@ -109,8 +129,11 @@ class Peer:
 
     async def _say_last_words(self) -> None:
         """Leave the page time to hang up by itself: closing throws away what is on its way to it."""
-        if self._channel is not None and self._channel.readyState == "open":
-            with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError):
+            if self._unsent and not self._gone.is_set():
+                async with asyncio.timeout(OPEN_SECONDS):
+                    await self._opened.wait()
+            if self._channel is not None and self._channel.readyState == "open":
                 async with asyncio.timeout(LAST_WORDS_SECONDS):
                     await self._gone.wait()
 
@@ -120,10 +143,10 @@ class Peer:
                 if self._connecting:
                     self._connecting.cancel()
                 self._heard = self._clock()
-                self._ends.connected()
+                if not self._closed:
+                    self._ends.connected()
             case "failed" | "closed":
-                self._gone.set()
-                self._lose("the connection failed")
+                self._break("the connection failed")
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "audio":
@@ -140,25 +163,53 @@ class Peer:
         unsent, self._unsent = self._unsent, []
         for text in unsent:
             channel.send(text)
+        self._opened.set()
 
     def _on_message(self, message: str | bytes) -> None:
-        if not self._over and isinstance(message, str):
+        if self._alive() and isinstance(message, str):
             self._ends.message(message)
 
     def _on_sound(self, samples: Samples) -> None:
-        self._heard = self._clock()
-        if not self._over:
+        if self._alive():
             self._ends.push(samples)
+
+    def _pull(self, count: int) -> Samples:
+        """What nobody can hear is kept for when the page is back."""
+        return np.zeros(count, np.int16) if self._lost or self._closed else self._ends.pull(count)
 
     def _on_tick(self) -> None:
         """Called with each packet that goes out, so in real time."""
         quiet = self._clock() - self._heard
         if quiet > LOST_SECONDS:
             self._lose(f"nothing was heard of it for {LOST_SECONDS:g} s")
-        elif quiet > GAP_SECONDS and not self._over:
+        elif quiet > GAP_SECONDS and not self._closed:
             self._ends.push(self._silence)
 
+    def _alive(self) -> bool:
+        """The page gave a sign of life; False where it comes too late."""
+        self._heard = self._clock()
+        if self._closed or self._gone.is_set():
+            return False
+        if self._lost:
+            self._lost = False
+            self._ends.connected()
+        return True
+
     def _lose(self, why: str) -> None:
-        if not self._over:
-            self._over = True
+        if not self._lost and not self._closed:
+            self._lost = True
             self._ends.lost(why)
+
+    def _break(self, why: str) -> None:
+        """Lose the page for good."""
+        self._gone.set()
+        self._opened.set()
+        self._lose(why)
+
+
+def _check(offer: SessionDescription) -> None:
+    """Raise OfferError for an offer of anything but one call's sound and messages."""
+    if sorted(media.kind for media in offer.media) != ["application", "audio"]:
+        raise OfferError("an offer has one audio section and one data channel in it, and nothing else")
+    if sum(len(media.ice_candidates) for media in offer.media) > MAX_CANDIDATES:
+        raise OfferError(f"an offer has at most {MAX_CANDIDATES} candidates")

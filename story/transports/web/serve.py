@@ -70,7 +70,7 @@ class Service:
         )
         self._ready = False
         self._error: str | None = None
-        self._loaded = asyncio.Event()
+        self._settled = asyncio.Event()
 
     async def start(self) -> None:
         """Listen. Raises ConfigError where the address can't be had."""
@@ -92,15 +92,16 @@ class Service:
             await load_models(serving.plan, serving.plugins, serving.settings)
         except StoryError as error:
             self._error = str(error)
+            self._settled.set()
             await self.house.aclose()
             raise
-        self._loaded.set()
+        self._settled.set()
 
     @property
     def _state(self) -> State:
         return State(
             ready=self._ready,
-            loaded=self._loaded.is_set(),
+            loaded=self._settled.is_set() and self._error is None,
             error=self._error,
             notice=self._serving.notice,
             emulated=self._serving.emulated,
@@ -112,11 +113,15 @@ class Service:
         await self.house.aclose()
         await self.server.aclose()
 
-    async def _hold(self, guest: Guest, stacks: Mapping[str, str]) -> CallEnded:
+    async def _hold(self, guest: Guest, stacks: Mapping[str, str]) -> CallEnded | None:
+        await guest.caller.while_there(self._settled.wait())
+        if self._error is not None:
+            raise StoryError(self._error)
+        if guest.caller.left:
+            return None
         from story.core.launch import hold_call
         from story.transports.web.transport import WebTransport
 
-        await self._loaded.wait()
         serving = self._serving
         plan = plan_call(serving.plugins.registry, serving.settings, chain=serving.chain, stacks=stacks)
         return await hold_call(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import ssl
@@ -30,6 +31,7 @@ logger = logging.getLogger("story.web")
 MAX_BODY = 64 * 1024
 """Bytes of a request; an offer has 2 to 6 kB."""
 MAX_SOCKET_MESSAGE = 128 * 1024
+BODY_SECONDS = 10.0
 FIRST_MESSAGE_SECONDS = 10.0
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".html": "text/html"}
 OPEN_PATHS = frozenset({"/healthz"})
@@ -194,7 +196,7 @@ class WebServer:
             carrier, answer = await self._peer(caller, sdp)
         except StoryError as error:
             return refusal(400, str(error))
-        await caller.use(carrier)
+        caller.use(carrier)
         try:
             guest = self._house.let_in(caller, stacks)
         except FullError as error:
@@ -211,11 +213,12 @@ class WebServer:
             carrier, answer = await self._peer(guest.caller, _sdp(body))
         except StoryError as error:
             return refusal(400, str(error))
-        await guest.caller.use(carrier)
+        if not guest.caller.use(carrier):
+            return refusal(404, "this call is over")
         return web.json_response({"answer": {"type": "answer", "sdp": answer}})
 
     async def _hang_up(self, request: web.Request) -> web.Response:
-        secret = (await request.text()).strip()
+        secret = (await _body(request)).decode("utf-8", "replace").strip()
         guest = self._house.known(request.match_info["id"], secret)
         if guest is not None:
             guest.caller.hang_up()
@@ -253,12 +256,13 @@ class WebServer:
         try:
             guest = self._guest_of(await self._first(socket))
         except StoryError as error:
-            await socket.send_json({"type": "refused", "error": str(error)})
+            with contextlib.suppress(ConnectionError):
+                await socket.send_json({"type": "refused", "error": str(error)})
             await socket.close()
             return socket
-        carrier = SocketCarrier(socket, guest.caller)
+        carrier = SocketCarrier(socket, guest.caller, lambda: _abort(request))
         carrier.send({"type": "call", **_ticket(guest)})
-        await guest.caller.use(carrier)
+        guest.caller.use(carrier)
         await carrier.carry()
         return socket
 
@@ -293,19 +297,33 @@ class WebServer:
 async def _json(request: web.Request) -> dict[str, object]:
     """The body of a request. Raises HTTPBadRequest where it is no JSON object."""
     try:
-        body = await request.json()
-    except (ValueError, json.JSONDecodeError):
-        raise web.HTTPBadRequest(reason="The body is no JSON") from None
+        body = json.loads(await _body(request))
+    except (ValueError, RecursionError):
+        raise web.HTTPBadRequest(reason="the body is no JSON") from None
     if not isinstance(body, dict):
-        raise web.HTTPBadRequest(reason="The body is no JSON object")
+        raise web.HTTPBadRequest(reason="the body is no JSON object")
     return body
+
+
+async def _body(request: web.Request) -> bytes:
+    """The body of a request. Raises the HTTP errors for one that does not come, or is too long."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(reason="the body did not come") from None
+
+
+def _abort(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def _sdp(body: Mapping[str, object]) -> str:
     offer = body.get("offer")
     sdp = offer.get("sdp") if isinstance(offer, dict) and offer.get("type") == "offer" else None
     if not isinstance(sdp, str):
-        raise web.HTTPBadRequest(reason="There is no offer in it")
+        raise web.HTTPBadRequest(reason="there is no offer in it")
     return sdp
 
 

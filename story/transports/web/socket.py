@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import av
 import numpy as np
@@ -33,12 +33,16 @@ MAX_FRAME = 48_000
 
 
 class SocketCarrier:
-    """Carries sound and messages over one WebSocket until it is closed or lost."""
+    """Carries sound and messages over one WebSocket until it is closed or lost.
+
+    abort: cuts the connection under the socket, for a page that does not read what would end it politely.
+    """
 
     name = "socket"
 
-    def __init__(self, socket: web.WebSocketResponse, ends: Ends) -> None:
+    def __init__(self, socket: web.WebSocketResponse, ends: Ends, abort: Callable[[], None]) -> None:
         self._socket = socket
+        self._abort = abort
         self._ends = ends
         self._resampler = (
             None
@@ -49,20 +53,20 @@ class SocketCarrier:
         self._waiting = 0
         self._clock = asyncio.get_running_loop().time
         self._heard = self._clock()
-        self._over = False
+        self._lost = False
+        self._closed = False
         self._writing = asyncio.create_task(self._write())
         self._pacing = asyncio.create_task(self._pace())
 
     async def carry(self) -> None:
         """Read what the page sends until the connection ends; then the call has lost it."""
-        self._ends.connected()
-        async for message in self._socket:
-            if message.type is WSMsgType.TEXT:
-                self._heard = self._clock()
-                self._ends.message(message.data)
-            elif message.type is WSMsgType.BINARY and len(message.data) % 2 == 0 and len(message.data) <= MAX_FRAME:
-                self._hear(np.frombuffer(message.data, "<i2"))
-        self._lose("its socket closed")
+        if not self._closed:
+            self._ends.connected()
+        try:
+            async for message in self._socket:
+                self._read(message.type, message.data)
+        finally:
+            self._lose("its socket closed")
 
     def send(self, message: Mapping[str, object]) -> None:
         self._put(json.dumps(message, ensure_ascii=False))
@@ -71,21 +75,32 @@ class SocketCarrier:
         self.send({"type": "clear"})
 
     async def aclose(self) -> None:
-        self._over = True
+        self._closed = True
         self._pacing.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LOST_SECONDS / 4):
                 await self._outbox.join()
         self._writing.cancel()
         await asyncio.wait([self._pacing, self._writing])
-        with contextlib.suppress(Exception):
+        try:
             async with asyncio.timeout(LOST_SECONDS / 4):
                 await self._socket.close(code=WSCloseCode.OK)
+        except Exception:  # whatever keeps it from being closed politely
+            self._abort()
+
+    def _read(self, kind: WSMsgType, data: str | bytes) -> None:
+        self._heard = self._clock()
+        if self._closed:
+            return
+        if self._lost:
+            self._lost = False
+            self._ends.connected()
+        if isinstance(data, str):
+            self._ends.message(data)
+        elif kind is WSMsgType.BINARY and len(data) % 2 == 0 and 0 < len(data) <= MAX_FRAME:
+            self._hear(np.frombuffer(data, "<i2"))
 
     def _hear(self, samples: Samples) -> None:
-        self._heard = self._clock()
-        if self._over or not len(samples):
-            return
         if self._resampler is None:
             self._ends.push(samples)
             return
@@ -97,10 +112,11 @@ class SocketCarrier:
     async def _pace(self) -> None:
         silence = np.zeros(int(self._ends.caller_rate * FRAME_SECONDS), np.int16)
         start, number = self._clock(), 0
-        while not self._over:
-            samples = self._ends.pull(FRAME_SAMPLES)
-            if samples.any():
-                self._put(samples.tobytes())
+        while True:
+            if not self._lost:  # what nobody can hear is kept for when the page is back
+                samples = self._ends.pull(FRAME_SAMPLES)
+                if samples.any():
+                    self._put(samples.tobytes())
             quiet = self._clock() - self._heard
             if quiet > LOST_SECONDS:
                 self._lose(f"nothing was heard of it for {LOST_SECONDS:g} s")
@@ -115,10 +131,11 @@ class SocketCarrier:
     def _put(self, data: str | bytes) -> None:
         if self._socket.closed or self._writing.done():
             return
-        self._waiting += len(data)
         if self._waiting > MAX_BACKLOG:
             self._lose("it reads too slowly")
+            self._abort()
             return
+        self._waiting += len(data)
         self._outbox.put_nowait(data)
 
     async def _write(self) -> None:
@@ -133,6 +150,6 @@ class SocketCarrier:
                 self._outbox.task_done()
 
     def _lose(self, why: str) -> None:
-        if not self._over:
-            self._over = True
+        if not self._lost and not self._closed:
+            self._lost = True
             self._ends.lost(why)

@@ -50,7 +50,7 @@ class WebTransport:
         self._playout.hang_up()
         if self._synchronizer is not None:
             await self._synchronizer.aclose()
-        await self._caller.aclose()
+        self._caller.leave()
 
     def _on_finished(self, event: PlaybackFinishedEvent) -> None:
         if event.interrupted:
