@@ -1,4 +1,4 @@
-"""The caller's sound is taken from aiortc before its own jitter buffer has it: the one place that knows aiortc inside."""
+"""The caller's sound is taken from aiortc before its jitter buffer has it: the one place that knows aiortc inside."""
 
 from __future__ import annotations
 
