@@ -52,6 +52,10 @@ class Utterance(Protocol):
         """The words that ended 150 ms or longer before `at` (seconds since the stream began)."""
         ...
 
+    async def if_ended(self, end: float) -> Transcript:
+        """What `final` would be, as far as is known; it may go on after all."""
+        ...
+
     async def final(self, end: float) -> Transcript:
         """All words up to `end`, the last sound (seconds since the stream began). Called once."""
         ...
@@ -143,6 +147,11 @@ class Listener:
         self._previous: Utterance | None = None
         self._start = self._last_loud = 0.0
         self._next_interim = 0.0
+
+    @property
+    def rate(self) -> int:
+        """Hz."""
+        return self._rate
 
     @property
     def now(self) -> float:

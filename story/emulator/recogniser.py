@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from story.emulator.hearing import (
-    UNHEARD_SECONDS,
     Ended,
     Going,
     Heard,
@@ -35,12 +34,16 @@ class Interim:
 
 @dataclass(frozen=True)
 class Final:
-    """All words of an utterance from `start` to `end` (seconds of the stream). asked: the client asked for it."""
+    """All words of an utterance from `start` to `end` (seconds of the stream).
+
+    asked: the client asked for it. quiet: seconds of silence that followed it.
+    """
 
     transcript: Transcript
     start: float
     end: float
     asked: bool = False
+    quiet: float = 0.0
 
 
 @dataclass
@@ -99,8 +102,8 @@ class Recogniser:
 
     async def _tell_pause(self, event: Paused) -> None:
         if self.paused is not None:
-            words = await event.utterance.so_far(event.end + UNHEARD_SECONDS)
-            await self.paused(Final(words, event.start, event.end))
+            words = await event.utterance.if_ended(event.end)
+            await self.paused(Final(words, event.start, event.end, quiet=event.quiet))
 
     async def _tell_resumption(self, event: Resumed) -> None:
         if self.resumed is not None:
@@ -109,7 +112,7 @@ class Recogniser:
     async def _tell_final(self, event: Ended, asked: bool) -> None:
         transcript = await event.utterance.final(event.end)
         self._utterances.remove(event.utterance)
-        await self.final(Final(transcript, event.start, event.end, asked))
+        await self.final(Final(transcript, event.start, event.end, asked, event.quiet))
 
     def _abandon(self) -> None:
         for utterance in self._utterances:

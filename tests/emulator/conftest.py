@@ -73,6 +73,9 @@ class SaidUtterance:
     async def so_far(self, at: float) -> Transcript:
         return Transcript(tuple(word for word in self.words if word.end <= at - 0.15))
 
+    async def if_ended(self, end: float) -> Transcript:
+        return Transcript(self.words)
+
     async def final(self, end: float) -> Transcript:
         return Transcript(self.words)
 

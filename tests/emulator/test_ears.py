@@ -37,6 +37,9 @@ class Deaf:
     async def so_far(self, at: float) -> Transcript:
         return Transcript()
 
+    async def if_ended(self, end: float) -> Transcript:
+        return Transcript()
+
     async def final(self, end: float) -> Transcript:
         from story.emulator.hearing import Word
 

@@ -84,6 +84,12 @@ class _ClipUtterance:
             self._recognise()
         return await self._recognised.so_far(at) if self._recognised is not None else Transcript()
 
+    async def if_ended(self, end: float) -> Transcript:
+        self._look()
+        if self.match is not None:
+            return self._words(self.match, end, whole=True)
+        return await self.so_far(end)
+
     async def final(self, end: float) -> Transcript:
         self._look()
         if self.match is not None:

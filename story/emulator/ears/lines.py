@@ -38,6 +38,9 @@ class _Line:
     async def so_far(self, at: float) -> Transcript:
         return Transcript(tuple(word for word in self._words if word.end <= at - UNHEARD_SECONDS))
 
+    async def if_ended(self, end: float) -> Transcript:
+        return Transcript(self._words)
+
     async def final(self, end: float) -> Transcript:
         return Transcript(self._words)
 

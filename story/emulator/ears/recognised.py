@@ -52,6 +52,9 @@ class _Recognised:
     async def so_far(self, at: float) -> Transcript:
         return self._spread(" ".join([*self._finals, self._interim]).split(), at)
 
+    async def if_ended(self, end: float) -> Transcript:
+        return await self.so_far(end)
+
     async def final(self, end: float) -> Transcript:
         self._sound.put_nowait(bytes(2 * round(TAIL_SECONDS * self._rate)))
         self._sound.put_nowait(None)
