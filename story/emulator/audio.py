@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fractions
 import io
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ _CONTAINERS: dict[str, tuple[str, str]] = {
     "flac": ("flac", "flac"),
     "aac": ("adts", "aac"),
 }
+LARGEST = 512 * 2**20
+"""Bytes of a decoded recording: a few bytes of silence can become hours of it."""
 _LOSSY = ("mp3", "opus", "aac")
 _OPUS_RATE = 48_000
 
@@ -134,11 +137,13 @@ def decode(data: bytes, *, format: str | None = None) -> tuple[bytes, int]:
             if stream.codec_context is None or not stream.rate:
                 raise ValueError("unknown codec")
             resampler = av.AudioResampler(format="s16", layout="mono", rate=stream.rate)
-            pieces = [
-                frame.to_ndarray().tobytes() for got in source.decode(stream) for frame in resampler.resample(got)
-            ]
-            pieces += [frame.to_ndarray().tobytes() for frame in resampler.resample(None)]
-            return b"".join(pieces), stream.rate
+            made = io.BytesIO()
+            for got in itertools.chain(source.decode(stream), (None,)):
+                for frame in resampler.resample(got):
+                    made.write(frame.to_ndarray().tobytes())
+                if made.tell() > LARGEST:
+                    raise ValueError("it is too long")
+            return made.getvalue(), stream.rate
     except (av.FFmpegError, IndexError, ValueError) as error:
         raise AudioError(f"the sound can't be decoded: {error}") from None
 

@@ -13,6 +13,7 @@ from conftest import speech
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from story.emulator import audio
 from story.emulator.audio import (
     MEDIA_TYPES,
     AudioError,
@@ -179,3 +180,11 @@ def test_a_damaged_recording_is_sound_or_an_error(data: st.DataObject) -> None:
 def test_chunks_are_all_there_is() -> None:
     assert list(chunks(b"abcde", 2)) == [b"ab", b"cd", b"e"]
     assert list(chunks(b"", 2)) == []
+
+
+def test_a_recording_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encode(bytes(2 * 16_000 * 60), 16_000, Format("flac", 16_000))
+    assert len(decode(data)[0]) == 2 * 16_000 * 60
+    monkeypatch.setattr(audio, "LARGEST", 2 * 16_000 * 59)
+    with pytest.raises(AudioError, match="too long"):
+        decode(data)
