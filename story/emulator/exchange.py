@@ -38,6 +38,7 @@ class Exchange:
     """A request of one vendor's endpoint, and its answer.
 
     arrived: when its last byte was read (the loop's clock, seconds); deadlines count from there.
+    headers: those of the answer, with the id of the request.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Exchange:
         self.endpoint = endpoint
         self.number = number
         self.arrived = asyncio.get_running_loop().time()
+        self.headers = vendor.headers()
         self._faults = faults
 
     @property
@@ -187,7 +189,7 @@ class Exchange:
                 await asyncio.sleep(fault.number)
 
     def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        return {**self.vendor.headers(), **headers}
+        return {**self.headers, **headers}
 
     def _type(self, content_type: str) -> str:
         return next((fault.value for fault in self._faults if fault.kind == "content-type"), content_type)

@@ -129,6 +129,8 @@ class Emulator:
             socket = Socket(request, self.emulation, vendor=vendor, endpoint=endpoint, number=number, faults=faults)
             latency = self.emulation.latencies.draw(vendor.name, endpoint.role, socket.model, Stage.CONNECT)
             await until(arrived + latency)
+            if endpoint.check is not None:
+                endpoint.check(socket.query)
             self._sockets.add(socket)
             try:
                 return await socket.serve()
@@ -218,7 +220,8 @@ def _takes(endpoint: Http | WebSocket, method: str) -> bool:
 
 
 def _refusal(vendor: Vendor, error: VendorError) -> web.Response:
-    return web.json_response(vendor.error(error), status=error.status, headers=vendor.headers())
+    body = vendor.error(error)
+    return web.json_response(body, status=error.status, headers={**vendor.headers(), **vendor.error_headers(body)})
 
 
 def _is_loopback(address: str | None) -> bool:

@@ -15,6 +15,7 @@ from story.emulator.exchange import until
 from story.emulator.faults import Fault
 from story.emulator.json_text import dump_json, load_json
 from story.emulator.latency import Stage
+from story.emulator.parameters import number
 from story.emulator.vendor import Vendor, VendorError, WebSocket, as_told
 
 log = logging.getLogger("story.emulator")
@@ -35,7 +36,8 @@ class GoneError(Exception):
 class Socket:
     """One connection. Iterate over it for the messages; what runs beside that (`later`, `beside`) ends with it.
 
-    context: the vendor's id of what is being answered, for errors that have to name it.
+    context: the vendor's id of what is being answered, for errors that have to name it. headers: those of the
+    handshake, with the id of the request. received: the last message that came in. sent: how many went out.
     """
 
     def __init__(
@@ -56,9 +58,12 @@ class Socket:
         self.context: str | None = None
         self.arrived = self._loop_time()
         self._faults = faults
-        self._received = self._sent = 0
+        self.received: Message = ""
+        self.sent = 0
+        self.headers = vendor.headers()
+        self._received = 0
         self._ws = web.WebSocketResponse(max_msg_size=LARGEST, timeout=CLOSE_SECONDS, protocols=endpoint.protocols)
-        self._ws.headers.update(vendor.headers())
+        self._ws.headers.update(self.headers)
         self._outbox: asyncio.Queue[tuple[float, Callable[[], Awaitable[None]]]] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: Exception | None = None
@@ -75,16 +80,7 @@ class Socket:
 
     def number_in(self, name: str, default: float, low: float, high: float) -> float:
         """A number among the parameters. Raises VendorError(400)."""
-        text = self.query.get(name)
-        if text is None:
-            return default
-        try:
-            value = float(text)
-        except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise VendorError(400, f"{name} must be a number from {low:g} to {high:g}", "invalid_parameter")
-        return value
+        return number(self.query, name, default, low, high)
 
     async def __aiter__(self) -> AsyncIterator[Message]:
         await self._strike_received()
@@ -99,6 +95,7 @@ class Socket:
                 continue
             self.emulation.journal.add(self.number, self.vendor.name, self.endpoint.name, "received", data)
             await self._strike_received()
+            self.received = data
             yield data
             if self._failure is not None:
                 raise self._failure
@@ -110,7 +107,7 @@ class Socket:
         if fault is not None and fault.kind == "malformed" and text:
             text = text[: len(text) // 2]
         self.emulation.journal.add(self.number, self.vendor.name, self.endpoint.name, "sent", message)
-        self._sent += 1
+        self.sent += 1
         try:
             if isinstance(message, bytes):
                 await self._ws.send_bytes(message)
@@ -229,10 +226,10 @@ class Socket:
             if fault.kind == "drip":
                 await asyncio.sleep(fault.number)
             elif fault.kind == "malformed":
-                if self._sent >= fault.sent and self._received >= fault.after:
+                if self.sent >= fault.sent and self._received >= fault.after:
                     self._faults = tuple(other for other in self._faults if other is not fault)
                     return fault
-            elif fault.sent and self._sent == fault.sent:
+            elif fault.sent and self.sent == fault.sent:
                 await self._strike(fault)
         return None
 

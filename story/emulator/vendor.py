@@ -45,6 +45,7 @@ class WebSocket:
 
     role, model: whose connect time it has; `model` names the query parameter with the model.
     error: what the vendor sends in the socket for an error; None: it has no such message and closes.
+    check: reads the parameters of the address before the handshake; a VendorError that it raises refuses it.
     protocols: the subprotocols it knows; a browser that offers some takes only an answer that picks one.
     """
 
@@ -54,6 +55,7 @@ class WebSocket:
     role: str
     model: str = "model"
     error: Callable[[Socket, VendorError], Mapping[str, object]] | None = None
+    check: Callable[[Mapping[str, str]], object] | None = None
     protocols: tuple[str, ...] = ()
 
 
@@ -63,16 +65,18 @@ class Vendor:
 
     base_path: what story's provider adds to the server's address. keys: environment variables of its key.
     key: the key in a request, None where there is none. error: the body of an error answer.
-    headers: of every answer, made anew for each (request ids). owns: whether an unknown path is this vendor's.
+    headers: of every answer, made anew for each (request ids). error_headers: those that repeat the body of an error.
+    owns: whether an unknown path is this vendor's.
     """
 
     name: str
     base_path: str
     keys: tuple[str, ...]
     key: Callable[[web.BaseRequest], str | None]
-    error: Callable[[VendorError], object]
+    error: Callable[[VendorError], Mapping[str, object]]
     endpoints: tuple[Http | WebSocket, ...]
     headers: Callable[[], Mapping[str, str]] = dict
+    error_headers: Callable[[Mapping[str, object]], Mapping[str, str]] = lambda body: {}
     owns: tuple[str, ...] = ()
 
 

@@ -75,7 +75,8 @@ async def finals(recogniser: stt.STT, pcm: bytes, count: int) -> tuple[list[str]
 async def test_streamed(server: Emulator, name: str) -> None:
     sound = silence(0.2) + speech(2.0) + silence(0.8) + speech(1.0) + silence(0.8)
     texts, kinds = await finals(streaming(server.url)[name](), sound, 2)
-    assert texts == [LINE, "And in Rome?"]
+    ink = name.startswith("ink")  # its texts are put together as they are: later ones bring their space
+    assert texts == [LINE, " And in Rome?" if ink else "And in Rome?"]
     assert Kind.START_OF_SPEECH in kinds[: kinds.index(Kind.FINAL_TRANSCRIPT)] or name == "ink-whisper"
     if name != "ink-whisper":  # it has no interim results
         assert Kind.INTERIM_TRANSCRIPT in kinds[: kinds.index(Kind.FINAL_TRANSCRIPT)]

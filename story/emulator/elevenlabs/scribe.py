@@ -13,6 +13,7 @@ from story.emulator.audio import AudioError, decoded, from_logarithmic
 from story.emulator.exchange import Exchange, Upload, until
 from story.emulator.fields import read, sound
 from story.emulator.hearing import Ended, Going, Listener, Transcript, Utterance, Word, transcribe
+from story.emulator.parameters import number
 from story.emulator.socket import Socket
 from story.emulator.vendor import VendorError
 
@@ -89,7 +90,7 @@ class _Scribe:
             raise VendorError(400, f"Invalid audio_format: {query.get('audio_format')}", "input_error")
         self._codec, self._rate = codec, int(rate)
         self._by_silence = query.get("commit_strategy", "manual") == "vad"
-        pause = socket.number_in("vad_silence_threshold_secs", 1.5, 0.1, 10) if self._by_silence else _LONGEST_PAUSE
+        pause = number(query, "vad_silence_threshold_secs", 1.5, 0.1, 10) if self._by_silence else _LONGEST_PAUSE
         self._listener = Listener(socket.emulation.ears, self._rate, silence=max(_LONGEST_PAUSE, pause))
         wanted = ("include_timestamps", "include_language_detection")
         self._timed = any(query.get(name) == "true" for name in wanted)

@@ -16,6 +16,7 @@ from story.emulator.elevenlabs.formats import DEFAULT_FORMAT, alignment_ms, outp
 from story.emulator.exchange import until
 from story.emulator.fields import objects, optional, read
 from story.emulator.latency import Stage
+from story.emulator.parameters import number
 from story.emulator.socket import Socket
 from story.emulator.synthesis import synthesise
 from story.emulator.vendor import VendorError
@@ -222,7 +223,7 @@ class _Speaker:
 
 
 def _idle_seconds(socket: Socket) -> float:
-    return socket.number_in("inactivity_timeout", IDLE_SECONDS, 1, LONGEST_IDLE_SECONDS)
+    return number(socket.query, "inactivity_timeout", IDLE_SECONDS, 1, LONGEST_IDLE_SECONDS)
 
 
 async def _raised(error: VendorError) -> None:
