@@ -15,7 +15,6 @@ from story.emulator.exchange import until
 from story.emulator.faults import Fault
 from story.emulator.json_text import dump_json, load_json
 from story.emulator.latency import Stage
-from story.emulator.parameters import number
 from story.emulator.vendor import Vendor, VendorError, WebSocket, as_told
 
 log = logging.getLogger("story.emulator")
@@ -77,10 +76,6 @@ class Socket:
     @property
     def model(self) -> str:
         return self.query.get(self.endpoint.model, "")
-
-    def number_in(self, name: str, default: float, low: float, high: float) -> float:
-        """A number among the parameters. Raises VendorError(400)."""
-        return number(self.query, name, default, low, high)
 
     async def __aiter__(self) -> AsyncIterator[Message]:
         await self._strike_received()

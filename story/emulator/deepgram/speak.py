@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from story.emulator.audio import Codec, Format, chunks
+from story.emulator.deepgram.models import AURA, check
 from story.emulator.exchange import Exchange, until
 from story.emulator.fields import read
 from story.emulator.latency import Stage
+from story.emulator.parameters import Query, number, whole
 from story.emulator.socket import Socket
 from story.emulator.synthesis import Speech, synthesise
 from story.emulator.vendor import VendorError
 
+DEFAULT_MODEL = "aura-asteria-en"
 CHUNK_SECONDS = 0.05
 LONGEST = 2000
 """Characters of one request, or between two flushes."""
@@ -28,47 +31,73 @@ _CODECS: Mapping[str, Codec] = {
     "flac": "flac",
     "aac": "aac",
 }
+_STREAMED = ("linear16", "mulaw", "alaw")
 _RATES = {"mulaw": 8_000, "alaw": 8_000, "mp3": 22_050, "opus": 48_000, "aac": 22_050}
+_KNOWN_RATES: Mapping[str, tuple[int, ...]] = {
+    "linear16": (8_000, 16_000, 24_000, 32_000, 44_100, 48_000),
+    "mulaw": (8_000, 16_000),
+    "alaw": (8_000, 16_000),
+    "flac": (8_000, 16_000, 22_050, 32_000, 48_000),
+}
 _CHUNK_BYTES = 4800
+_UNSUPPORTED = "UNSUPPORTED_AUDIO_FORMAT"
 
 
-def sound_format(query: Mapping[str, str], *, default: str) -> Format:
-    """The format that the parameters ask for. Raises VendorError."""
-    encoding = query.get("encoding", default)
-    if encoding not in _CODECS:
-        known = ", ".join(_CODECS)
-        raise VendorError(
-            400, f"Unsupported audio format: encoding={encoding}; one of {known}", "UNSUPPORTED_AUDIO_FORMAT"
-        )
+@dataclass(frozen=True)
+class Options:
+    """What the address asks for. speed: 1 is the voice's own."""
+
+    model: str
+    format: Format
+    speed: float
+
+    @classmethod
+    def of(cls, query: Query) -> Options:
+        """Of a websocket. Raises VendorError (400)."""
+        model = check(query.get("model", DEFAULT_MODEL), AURA)
+        return cls(model, sound_format(query, streamed=True), number(query, "speed", 1.0, 0.7, 1.5))
+
+
+def sound_format(query: Query, *, streamed: bool) -> Format:
+    """The format that the parameters ask for. Raises VendorError (400)."""
+    encoding = query.get("encoding", "linear16" if streamed else "mp3")
+    known = _STREAMED if streamed else tuple(_CODECS)
+    if encoding not in known:
+        message = f"Unsupported audio format: encoding={encoding[:40]}; one of {', '.join(known)}"
+        raise VendorError(400, message, _UNSUPPORTED)
     codec = _CODECS[encoding]
-    rate = _number(query, "sample_rate", _RATES.get(encoding, 24_000), 8_000, 48_000)
-    if codec == "pcm" and query.get("container", "none" if default == "linear16" else "wav") == "wav":
+    rate = whole(query, "sample_rate", _RATES.get(encoding, 24_000), 8_000, 48_000)
+    if rate not in _KNOWN_RATES.get(encoding, (rate,)):
+        raise VendorError(400, f"Unsupported audio format: {encoding} at sample_rate={rate}", _UNSUPPORTED)
+    if codec == "pcm" and query.get("container", "none" if streamed else "wav") == "wav":
         codec = "wav"
-    return Format(codec, rate, _number(query, "bit_rate", 48_000, 4_000, 650_000))
-
-
-def _number(query: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
-    text = query.get(name, str(default))
-    if not text.isdecimal() or not low <= int(text) <= high:
-        raise VendorError(400, f"{name} must be a number from {low} to {high}", "Bad Request")
-    return int(text)
+    return Format(codec, rate, whole(query, "bit_rate", 48_000, 4_000, 650_000))
 
 
 async def synthesis(exchange: Exchange) -> web.StreamResponse:
     """Speak a text in one answer."""
-    body = await exchange.json()
-    text, model = read(body, "text", str), exchange.query.get("model", "aura-asteria-en")
+    model = check(exchange.query.get("model", DEFAULT_MODEL), AURA)
+    return await spoken(exchange, model, number(exchange.query, "speed", 1.0, 0.7, 1.5))
+
+
+async def spoken(exchange: Exchange, model: str, speed: float) -> web.StreamResponse:
+    """The answer to a request for a text in that voice."""
+    chosen = sound_format(exchange.query, streamed=False)
+    text = read(await exchange.json(), "text", str)
     if not text.strip() or len(text) > LONGEST:
         raise VendorError(
             413 if len(text) > LONGEST else 400, f"text must have 1 to {LONGEST} characters", "Bad Request"
         )
-    chosen = sound_format(exchange.query, default="mp3")
     due = exchange.due("tts", model)
-    made = await synthesise(exchange.emulation, text, chosen, voice=model)
+    made = await synthesise(exchange.emulation, text, chosen, voice=model, speed=speed)
     pace = exchange.emulation.latencies.draw("deepgram", "tts", model, Stage.AUDIO)
     step = pace * made.seconds * _CHUNK_BYTES / max(_CHUNK_BYTES, len(made.data))
     await until(due)
-    headers = {"dg-model-name": model, "dg-char-count": str(len(text))}
+    headers = {
+        "dg-model-name": model,
+        "dg-model-uuid": exchange.headers["dg-request-id"],
+        "dg-char-count": str(len(text)),
+    }
     media = "audio/l16" if chosen.codec == "pcm" else chosen.media_type
     async with exchange.stream(media, headers) as stream:
         for chunk in chunks(made.data, _CHUNK_BYTES):
@@ -79,16 +108,17 @@ async def synthesis(exchange: Exchange) -> web.StreamResponse:
 
 async def speak(socket: Socket) -> None:
     """Aura, streamed."""
-    await Speaking(socket).run()
+    await Speaking(socket, Options.of(socket.query)).run()
 
 
 class Speaking:
     """One streaming session: text is gathered until it is flushed."""
 
-    def __init__(self, socket: Socket) -> None:
+    def __init__(self, socket: Socket, options: Options) -> None:
         self._socket = socket
-        self._format = sound_format(socket.query, default="linear16")
-        self._request_id = str(uuid.uuid4())
+        self._options = options
+        self._speed = options.speed
+        self._request_id = socket.headers["dg-request-id"]
         self._text: list[str] = []
         self._flushes = 0
         self._speaking: asyncio.Task[None] | None = None
@@ -135,7 +165,7 @@ class Speaking:
             self._speaking = None
 
     async def _greet(self) -> None:
-        model = {"model_name": self._socket.model, "model_version": "emulated", "model_uuid": self._request_id}
+        model = {"model_name": self._options.model, "model_version": "emulated", "model_uuid": self._request_id}
         await self._socket.send({"type": "Metadata", "request_id": self._request_id, **model})
 
     async def _part(self) -> None:
@@ -148,7 +178,8 @@ class Speaking:
         await self._flushed()
 
     async def _made(self, text: str) -> Speech:
-        return await synthesise(self._socket.emulation, text, self._format, voice=self._socket.model)
+        options = self._options
+        return await synthesise(self._socket.emulation, text, options.format, voice=options.model, speed=self._speed)
 
     async def _send_sound(self, made: Speech, due: float) -> None:
         pace = self._socket.emulation.latencies.draw("deepgram", "tts", self._socket.model, Stage.AUDIO)
