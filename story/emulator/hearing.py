@@ -18,7 +18,12 @@ INTERIM_SECONDS = 0.25
 UNHEARD_SECONDS = 0.15
 """A word shows in interim results so long after its end."""
 
-Frames = NDArray[np.float32]
+Energies = NDArray[np.float32]
+"""The sum of the squares of the samples (s16le) of each 10 ms frame."""
+
+_FULL_SCALE = 32768
+_SAMPLE = np.dtype("<i2")
+_INTERIM_FRAMES = round(INTERIM_SECONDS / FRAME_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,8 @@ class Transcript:
 class Utterance(Protocol):
     """The words of one stretch of speech, while it is being said and after."""
 
-    def feed(self, pcm: bytes, loudness: Frames) -> None:
-        """More sound: s16le mono at the rate of the stream, and the root mean square of its 10 ms frames."""
+    def feed(self, pcm: bytes, energies: Energies) -> None:
+        """More sound: s16le mono at the rate of the stream, whole frames, and their energies."""
         ...
 
     async def so_far(self, at: float) -> Transcript:
@@ -125,7 +130,11 @@ Heard = Started | Going | Paused | Resumed | Ended
 
 
 class Listener:
-    """Tells speech from silence in a stream of sound (s16le mono), by what comes in and not by the wall's clock."""
+    """Tells speech from silence in a stream of sound (s16le mono), by what comes in and not by the wall's clock.
+
+    Time is counted in frames of 10 ms. Sound is taken a whole chunk at a time: a call of numpy costs more than what it
+    does with a single frame.
+    """
 
     def __init__(
         self, ears: Ears, rate: int, *, silence: float, pause: float | None = None, since: float = 0.0
@@ -135,18 +144,22 @@ class Listener:
         if rate < 100:
             raise ValueError(f"a sample rate of {rate} Hz is too low")
         self.silence = silence
-        self._pause = pause
+        self._silence_frames = round(silence / FRAME_SECONDS)
+        self._pause_frames = round(pause / FRAME_SECONDS) if pause is not None else self._silence_frames
+        self._quiet_frames = min(self._silence_frames, self._pause_frames)
         self._paused = False
         self._ears = ears
         self._rate = rate
         self._frame_bytes = 2 * (rate // 100)
+        self._ones = np.ones(rate // 100, np.float32)
+        self._loud_energy = rate // 100 * (LOUD * _FULL_SCALE) ** 2
         self._rest = b""
         self._frames = round(since / FRAME_SECONDS)
-        self._onset: list[tuple[bytes, Frames]] = []
+        self._onset = 0
+        self._held: tuple[bytes, Energies] | None = None
         self._utterance: Utterance | None = None
         self._previous: Utterance | None = None
-        self._start = self._last_loud = 0.0
-        self._next_interim = 0.0
+        self._start = self._last_loud = self._next_interim = 0
 
     @property
     def rate(self) -> int:
@@ -164,20 +177,24 @@ class Listener:
 
     def feed(self, pcm: bytes) -> list[Heard]:
         """Hear more; what follows from it, in order."""
-        pcm = self._rest + pcm
-        whole = len(pcm) // self._frame_bytes * self._frame_bytes
+        if self._rest:
+            pcm = self._rest + pcm
+        count = len(pcm) // self._frame_bytes
+        whole = count * self._frame_bytes
         self._rest = pcm[whole:]
-        if not whole:
+        if not count:
             return []
-        samples = np.frombuffer(pcm[:whole], "<i2").reshape(-1, self._frame_bytes // 2).astype(np.float32)
-        loudness = np.sqrt(np.einsum("ij,ij->i", samples, samples) / samples.shape[1]) / 32768
-        return self._hear(pcm[:whole], loudness.astype(np.float32))
+        pcm = pcm[:whole]
+        squares = np.frombuffer(pcm, _SAMPLE).astype(np.float32)
+        squares *= squares
+        return self._hear(pcm, squares.reshape(count, -1).dot(self._ones))
 
     def flush(self) -> list[Heard]:
         """The utterance under way ends here; [] where there is none."""
         if self._utterance is None:
             return []
-        ended = Ended(self._start, self._last_loud, self.now - self._last_loud, self._utterance)
+        quiet = self._frames - self._last_loud
+        ended = Ended(_seconds(self._start), _seconds(self._last_loud), _seconds(quiet), self._utterance)
         self._utterance = None
         self._paused = False
         return [ended]
@@ -188,50 +205,81 @@ class Listener:
             self._utterance.abandon()
             self._utterance = None
 
-    def _hear(self, pcm: bytes, loudness: Frames) -> list[Heard]:
+    def _hear(self, pcm: bytes, energies: Energies) -> list[Heard]:
+        """The frames one by one where something may have to be told; all at once where silence or speech goes on."""
+        loud = [energy > self._loud_energy for energy in energies.tolist()]
+        after = self._frames + len(loud)
+        if self._utterance is None:
+            if self._onset or True in loud:
+                return self._hear_frames(pcm, energies, loud)
+        elif self._paused or after >= self._next_interim or after >= self._last_loud + self._quiet_frames:
+            return self._hear_frames(pcm, energies, loud)
+        else:
+            if True in loud:
+                self._last_loud = after - loud[::-1].index(True)
+            self._utterance.feed(pcm, energies)
+        self._frames = after
+        return []
+
+    def _hear_frames(self, pcm: bytes, energies: Energies, loud: list[bool]) -> list[Heard]:
         heard: list[Heard] = []
-        if self._utterance is None and not self._onset and not (loudness > LOUD).any():
-            self._frames += len(loudness)  # the usual case: silence
-            return heard
-        for index in range(len(loudness)):
-            frame = pcm[index * self._frame_bytes : (index + 1) * self._frame_bytes]
-            self._frame(frame, loudness[index : index + 1], heard)
+        held = 0
+        if self._held is not None:
+            pcm, energies = self._held[0] + pcm, np.concatenate([self._held[1], energies])
+            held, self._held = self._onset, None
+        first = 0  # of these frames, the first that the utterance has not been given
+        for index, is_loud in enumerate(loud, held):
+            self._frames += 1
+            if self._utterance is None:
+                self._onset = self._onset + 1 if is_loud else 0
+                if self._onset == ONSET_FRAMES:
+                    first = index + 1 - ONSET_FRAMES
+                    self._begin(heard)
+                continue
+            if self._follow(self._utterance, is_loud, heard):
+                self._give(self._utterance, pcm, energies, first, index + 1)
+                heard += self.flush()
+        if self._utterance is not None:
+            self._give(self._utterance, pcm, energies, first, held + len(loud))
+        elif self._onset:
+            self._held = pcm[-self._onset * self._frame_bytes :], energies[-self._onset :]
         return heard
 
-    def _frame(self, pcm: bytes, loudness: Frames, heard: list[Heard]) -> None:
-        loud = bool(loudness[0] > LOUD)
-        self._frames += 1
-        if self._utterance is None:
-            self._onset = [*self._onset, (pcm, loudness)] if loud else []
-            if len(self._onset) >= ONSET_FRAMES:
-                self._begin(heard)
-            return
-        self._utterance.feed(pcm, loudness)
-        if loud:
-            self._last_loud = self.now
+    def _follow(self, utterance: Utterance, is_loud: bool, heard: list[Heard]) -> bool:
+        """One more frame of an utterance; whether it has ended with that."""
+        if is_loud:
+            self._last_loud = self._frames
             if self._paused:
                 self._paused = False
-                heard.append(Resumed(self._start, self.now, self._utterance))
-        if self.now >= self._next_interim:
-            self._next_interim += INTERIM_SECONDS
-            if self.now - self._last_loud < INTERIM_SECONDS:
-                heard.append(Going(self._start, self.now, self._utterance))
-        quiet = self.now - self._last_loud
-        if quiet >= self.silence - FRAME_SECONDS / 2:
-            heard += self.flush()
-        elif self._pause is not None and not self._paused and quiet >= self._pause - FRAME_SECONDS / 2:
+                heard.append(Resumed(_seconds(self._start), self.now, utterance))
+        quiet = self._frames - self._last_loud
+        if self._frames >= self._next_interim:
+            self._next_interim += _INTERIM_FRAMES
+            if quiet < _INTERIM_FRAMES:
+                heard.append(Going(_seconds(self._start), self.now, utterance))
+        if quiet >= self._silence_frames:
+            return True
+        if not self._paused and quiet >= self._pause_frames:
             self._paused = True
-            heard.append(Paused(self._start, self._last_loud, quiet, self._utterance))
+            heard.append(Paused(_seconds(self._start), _seconds(self._last_loud), _seconds(quiet), utterance))
+        return False
 
     def _begin(self, heard: list[Heard]) -> None:
-        self._start = self.now - len(self._onset) * FRAME_SECONDS
-        self._last_loud = self.now
-        self._next_interim = self._start + INTERIM_SECONDS
-        self._utterance = self._previous = self._ears.listen(self._rate, self._start, self._previous)
-        for pcm, loudness in self._onset:
-            self._utterance.feed(pcm, loudness)
-        self._onset = []
-        heard.append(Started(self._start, self._utterance))
+        self._start = self._frames - ONSET_FRAMES
+        self._onset = 0
+        self._last_loud = self._frames
+        self._next_interim = self._start + _INTERIM_FRAMES
+        start = _seconds(self._start)
+        self._utterance = self._previous = self._ears.listen(self._rate, start, self._previous)
+        heard.append(Started(start, self._utterance))
+
+    def _give(self, utterance: Utterance, pcm: bytes, energies: Energies, first: int, end: int) -> None:
+        """The frames from `first` to before `end` are the utterance's."""
+        utterance.feed(pcm[first * self._frame_bytes : end * self._frame_bytes], energies[first:end])
+
+
+def _seconds(frames: int) -> float:
+    return frames * FRAME_SECONDS
 
 
 async def transcribe(ears: Ears, pcm: bytes, rate: int) -> Transcript:

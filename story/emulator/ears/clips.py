@@ -7,15 +7,23 @@ import json
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from story.core.errors import ConfigError
 from story.core.textfile import read_text
 from story.emulator.audio import AudioError, decode
-from story.emulator.hearing import FRAME_SECONDS, Frames, Word
+from story.emulator.hearing import FRAME_SECONDS, LOUD, Word
+
+PAUSE_FRAMES = 8
+"""Of silence; less is inside a word."""
+
+Loudness = NDArray[np.float32]
+"""The root mean square of each 10 ms frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +44,7 @@ class Clip:
             samples = np.fft.irfft(spectrum, len(samples)).astype(np.float32)
         size = round(self.rate * FRAME_SECONDS)
         frames = samples[: len(samples) // size * size].reshape(-1, size)
-        loudness: Frames = (np.sqrt((frames**2).mean(axis=1)) / 32768).astype(np.float32)
+        loudness: Loudness = (np.sqrt((frames**2).mean(axis=1)) / 32768).astype(np.float32)
         return Template(self.name, self.words, loudness)
 
 
@@ -46,7 +54,13 @@ class Template:
 
     name: str
     words: tuple[Word, ...]
-    loudness: Frames
+    loudness: Loudness
+
+    @cached_property
+    def sounds(self) -> tuple[int, ...]:
+        """The frames at which sound begins after a pause, or after nothing."""
+        loud = np.flatnonzero(self.loudness > LOUD)
+        return tuple(loud[np.diff(loud, prepend=-PAUSE_FRAMES - 1) > PAUSE_FRAMES].tolist())
 
 
 def load_clips(path: Path) -> tuple[Clip, ...]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from story.emulator.ears.clips import Clip, Template
+from story.emulator.ears.clips import PAUSE_FRAMES, Clip, Loudness, Template
 from story.emulator.ears.matching import LONG_FRAMES, Match, Matcher
-from story.emulator.hearing import FRAME_SECONDS, LOUD, UNHEARD_SECONDS, Ears, Frames, Transcript, Utterance, Word
+from story.emulator.hearing import FRAME_SECONDS, UNHEARD_SECONDS, Ears, Energies, Transcript, Utterance, Word
 
 SAMPLE_RATES = (8_000, 16_000, 48_000)
 """Hz: of telephones, of recognisers, of all else."""
@@ -20,8 +20,6 @@ GOING_ON_DB = 3.5
 """The same for one that comes when the clip of the utterance before it would have gone on."""
 TRIES_SECONDS = 2.0
 """After which a stretch that is like no clip is given to the recogniser, before it has ended."""
-PAUSE_FRAMES = 8
-"""Of silence; less is inside a word."""
 _EARLY_SECONDS = 0.02
 """By which a word may be placed before its sound."""
 
@@ -62,24 +60,25 @@ class _ClipUtterance:
         self._previous = previous.match if previous is not None else None
         self._previous_start = previous._start if previous is not None else 0.0
         self._pcm: list[bytes] = []
-        self._loudness: list[Frames] = []
+        self._energies: list[Energies] = []
         self._recognised: Utterance | None = None
         self._expected: Match | None = None
+        self._words: tuple[Word, ...] = ()
         self.match: Match | None = None
 
-    def feed(self, pcm: bytes, loudness: Frames) -> None:
+    def feed(self, pcm: bytes, energies: Energies) -> None:
         if self.match is not None:
             return
         if self._recognised is not None:
-            self._recognised.feed(pcm, loudness)
+            self._recognised.feed(pcm, energies)
             return
         self._pcm.append(pcm)
-        self._loudness.append(loudness)
+        self._energies.append(energies)
 
     async def so_far(self, at: float) -> Transcript:
         self._look()
         if self.match is not None:
-            return self._words(self.match, at - UNHEARD_SECONDS)
+            return Transcript(tuple(word for word in self._words if word.end <= at - UNHEARD_SECONDS))
         if self._recognised is None and at - self._start >= TRIES_SECONDS:
             self._recognise()
         return await self._recognised.so_far(at) if self._recognised is not None else Transcript()
@@ -93,7 +92,7 @@ class _ClipUtterance:
     async def final(self, end: float) -> Transcript:
         self._look()
         if self.match is not None:
-            return self._words(self.match, end, whole=True)
+            return self._whole(self.match, end)
         return await self._recognise().final(end)
 
     def abandon(self) -> None:
@@ -102,19 +101,21 @@ class _ClipUtterance:
 
     def _look(self) -> None:
         """Find the clip, if what was heard is enough to be sure of it."""
-        if self.match is not None or self._recognised is not None or not self._loudness:
+        if self.match is not None or self._recognised is not None or not self._energies:
             return
-        heard = np.concatenate(self._loudness)
-        self._loudness = [heard]
+        energies = np.concatenate(self._energies)
+        self._energies = [energies]
+        heard: Loudness = np.sqrt(energies)
         match = self._going_on(heard) or self._matcher.find(heard)
         if match is None:
             return
         sure = SURE_DB if len(heard) >= LONG_FRAMES else SURE_SHORT_DB
         if match.decibels <= sure or match is self._expected:
             self.match = match
-            self._pcm, self._loudness = [], []
+            self._words = self._placed(match)
+            self._pcm, self._energies = [], []
 
-    def _going_on(self, heard: Frames) -> Match | None:
+    def _going_on(self, heard: Loudness) -> Match | None:
         """The clip of the utterance before this one, if this is how it goes on."""
         if self._previous is None:
             return None
@@ -123,38 +124,39 @@ class _ClipUtterance:
         self._expected = match if match is not None and match.decibels <= GOING_ON_DB else None
         return self._expected
 
-    def _words(self, match: Match, until: float, *, whole: bool = False) -> Transcript:
-        """The words from the utterance's start until then (of the stream's time), in the stream's time.
-
-        whole: the utterance has ended there, so what the clip says before its next sound belongs to it.
-        """
+    def _placed(self, match: Match) -> tuple[Word, ...]:
+        """The words of the clip that come in this utterance or after it, at their times in the stream."""
         shift = self._start - match.offset
-        first, last = _stretch(match.clip, match.offset, until - shift)
+        first = _beginning(match.clip, match.offset)
         words = [word for word in match.clip.words if _well_in(word) >= first]
-        words = [word for word in words if (_well_in(word) < last if whole else word.end <= until - shift)]
-        return Transcript(tuple(Word(word.text, word.start + shift, word.end + shift) for word in words))
+        return tuple(Word(word.text, word.start + shift, word.end + shift) for word in words)
+
+    def _whole(self, match: Match, end: float) -> Transcript:
+        """The words of an utterance that has ended; what the clip says before its next sound belongs to it."""
+        shift = self._start - match.offset
+        last = _next_sound(match.clip, end - shift) + shift
+        return Transcript(tuple(word for word in self._words if _well_in(word) < last))
 
     def _recognise(self) -> Utterance:
         """The recogniser's utterance, which is given what was heard so far."""
         if self._recognised is None:
             self._recognised = self._unknown.listen(self._rate, self._start)
-            self._recognised.feed(b"".join(self._pcm), np.concatenate(self._loudness))
-            self._pcm, self._loudness = [], []
+            self._recognised.feed(b"".join(self._pcm), np.concatenate(self._energies))
+            self._pcm, self._energies = [], []
         return self._recognised
 
 
-def _stretch(clip: Template, start: float, end: float) -> tuple[float, float]:
-    """Which times of a clip belong to an utterance that lasts from `start` to `end` (seconds of the clip): the silence
-    after it does, and where it is the first, the silence before it."""
-    loud = clip.loudness > LOUD
-    begin, stop = max(0, round(start / FRAME_SECONDS)), max(0, round(end / FRAME_SECONDS))
-    first = start - _EARLY_SECONDS if loud[: max(0, begin - PAUSE_FRAMES)].any() else 0.0
-    quiet = 0
-    for index in range(stop, len(loud)):
-        quiet = 0 if loud[index] and quiet < PAUSE_FRAMES else quiet + 1
-        if loud[index] and quiet >= PAUSE_FRAMES:
-            return first, index * FRAME_SECONDS
-    return first, float("inf")
+def _beginning(clip: Template, start: float) -> float:
+    """From which second of a clip words belong to an utterance that begins at `start`: where it is the first, the
+    silence before it does."""
+    before = round(start / FRAME_SECONDS) - PAUSE_FRAMES
+    return start - _EARLY_SECONDS if clip.sounds and clip.sounds[0] < before else 0.0
+
+
+def _next_sound(clip: Template, end: float) -> float:
+    """Until which second of a clip words belong to an utterance that ends at `end`: the silence after it does."""
+    after = round(end / FRAME_SECONDS) + PAUSE_FRAMES
+    return next((sound * FRAME_SECONDS for sound in clip.sounds if sound >= after), float("inf"))
 
 
 def _well_in(word: Word) -> float:

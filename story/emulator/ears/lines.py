@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from story.emulator.hearing import UNHEARD_SECONDS, Frames, Transcript, Utterance, Word
+from story.emulator.hearing import UNHEARD_SECONDS, Energies, Transcript, Utterance, Word
 
 WORD_SECONDS = 0.3
 
@@ -32,7 +32,7 @@ class _Line:
             for index, word in enumerate(line.split())
         )
 
-    def feed(self, pcm: bytes, loudness: Frames) -> None:
+    def feed(self, pcm: bytes, energies: Energies) -> None:
         pass
 
     async def so_far(self, at: float) -> Transcript:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from story.emulator.ears.clips import Template
-from story.emulator.hearing import FRAME_SECONDS, Frames
+from story.emulator.ears.clips import Loudness, Template
+from story.emulator.hearing import FRAME_SECONDS
 
 FLOOR_DB = 40.0
 """Under the loudest frame; what is softer is silence."""
@@ -30,7 +30,14 @@ COMPARED_FRAMES = 300
 """Of a longer stretch the first 3 s tell it apart."""
 SLACK_FRAMES = 6
 """By which a pause may have been stretched on the way."""
-_SMOOTH = np.array([0.25, 0.5, 0.25], np.float32)
+CLOSE_DB = 0.5
+"""A place where a clip's sound begins that differs by no more saves the search everywhere else."""
+BEGINNING_FRAMES = 3
+"""By which the beginning of a sound may be heard earlier or later."""
+_FLAT = 1.0
+"""dB²: a stretch that varies by less has no shape."""
+_SOFTEST = np.float32(1e-6)
+_FLOOR = np.float32(10 ** (-FLOOR_DB / 20))
 
 Array = NDArray[np.float32]
 
@@ -53,67 +60,106 @@ class Matcher:
 
     def __init__(self, clips: Sequence[Template]) -> None:
         self._clips = tuple(clips)
-        self._padded = [np.pad(clip.loudness, EDGE_FRAMES) for clip in self._clips]
+        tail = EDGE_FRAMES + COMPARED_FRAMES + SLACK_FRAMES
+        self._padded = [np.pad(clip.loudness, (EDGE_FRAMES, tail)) for clip in self._clips]
+        lengths = [EDGE_FRAMES + len(clip.loudness) + EDGE_FRAMES for clip in self._clips]
         gap = np.full(COMPARED_FRAMES, -FLOOR_DB, np.float32)
-        self._starts = np.cumsum([0, *(len(padded) + COMPARED_FRAMES for padded in self._padded)])
-        pieces = [piece for padded in self._padded for piece in (shape(padded), gap)]
-        self._line: Array = np.concatenate(pieces) if pieces else gap
+        self._starts = np.cumsum([0, *(length + COMPARED_FRAMES for length in lengths)])
+        shapes = [shape(padded[:length]) for padded, length in zip(self._padded, lengths, strict=True)]
+        self._line: Array = np.concatenate([piece for told in shapes for piece in (told, gap)] or [gap])
+        self._size = _transformed(len(self._line))
+        self._spectrum = np.fft.rfft(self._line, self._size)
         zero = np.zeros(1)
         self._sums = np.concatenate([zero, np.cumsum(self._line, dtype=np.float64)])
         self._squares = np.concatenate([zero, np.cumsum(self._line.astype(np.float64) ** 2)])
+        around = np.arange(-BEGINNING_FRAMES, BEGINNING_FRAMES + 1)
+        beginnings = [
+            start + EDGE_FRAMES + begin
+            for start, clip in zip(self._starts[:-1], self._clips, strict=True)
+            for begin in clip.sounds
+        ]
+        self._beginnings = np.unique(np.add.outer(beginnings, around)) if beginnings else np.zeros(0, np.int64)
 
-    def find(self, heard: Frames) -> Match | None:
-        """The place that a stretch is most like; None for one that is too short or has no shape."""
+    def find(self, heard: Loudness) -> Match | None:
+        """The place that a stretch is most like; None for one that is too short."""
         if len(heard) < LEAST_FRAMES or not self._clips:
             return None
-        wanted = shape(heard[:COMPARED_FRAMES])
-        count = len(wanted)
-        wanted = wanted - wanted.mean()
-        norm = float(np.sqrt((wanted**2).sum()))
-        if norm == 0.0:
-            return None
-        size = 1 << (len(self._line) + count - 1).bit_length()
-        products = np.fft.irfft(np.fft.rfft(self._line, size) * np.conj(np.fft.rfft(wanted, size)), size)
+        if len(self._beginnings):
+            match = self._at(self._likeliest_beginning(heard[:LONG_FRAMES]), heard)
+            if match is not None and match.decibels <= CLOSE_DB:
+                return match
+        return self._at(self._likeliest(heard[:COMPARED_FRAMES]), heard)
+
+    def _at(self, place: int, heard: Loudness) -> Match | None:
+        index = int(np.searchsorted(self._starts, place, side="right")) - 1
+        return self._compared(heard, index, place - int(self._starts[index]), slack=2)
+
+    def _likeliest_beginning(self, heard: Loudness) -> int:
+        """Where on the line of all clips a stretch goes up and down as one that begins there after silence."""
+        wanted = _level(heard)
+        stretches = self._line[self._beginnings[:, np.newaxis] + np.arange(len(wanted))]
+        likeness = stretches.dot(wanted) / np.sqrt(np.maximum(stretches.var(axis=1), _FLAT))
+        return int(self._beginnings[np.argmax(likeness)])
+
+    def _likeliest(self, heard: Loudness) -> int:
+        """Where on the line of all clips a stretch goes up and down as the one there, wherever it begins."""
+        count = len(heard)
+        # The gaps keep the end of the line from being compared with its beginning.
+        products = np.fft.irfft(self._spectrum * np.fft.rfft(_level(heard), self._size).conj(), self._size)
         sums = self._sums[count:] - self._sums[:-count]
         squares = self._squares[count:] - self._squares[:-count]
-        spread = np.sqrt(np.maximum(squares - sums**2 / count, 1e-6))
-        best = int(np.argmax(products[: len(spread)] / spread))
-        index = int(np.searchsorted(self._starts, best, side="right")) - 1
-        return self._compared(heard, index, best - int(self._starts[index]), slack=2)
+        spread = np.sqrt(np.maximum(squares - sums**2 / count, _FLAT * count))
+        return int(np.argmax(products[: len(spread)] / spread))
 
-    def near(self, heard: Frames, clip: Template, offset: float) -> Match | None:
+    def near(self, heard: Loudness, clip: Template, offset: float) -> Match | None:
         """How far a stretch is from `clip` near `offset` seconds; None for one that is too short."""
         if len(heard) < LEAST_FRAMES or clip not in self._clips:
             return None
         place = round(offset / FRAME_SECONDS) + EDGE_FRAMES
         return self._compared(heard, self._clips.index(clip), place, slack=SLACK_FRAMES)
 
-    def _compared(self, heard: Frames, index: int, place: int, *, slack: int) -> Match | None:
+    def _compared(self, heard: Loudness, index: int, place: int, *, slack: int) -> Match | None:
         padded = self._padded[index]
         wanted = heard[:COMPARED_FRAMES]
-        best: Match | None = None
-        for start in range(max(0, place - slack), place + slack + 1):
-            there = padded[start : start + len(wanted)]
-            if not there.any():
-                continue
-            there = np.pad(there, (0, len(wanted) - len(there)))
-            decibels = _difference(shape(wanted), shape(there))
-            if best is None or decibels < best.decibels:
-                best = Match(self._clips[index], (start - EDGE_FRAMES) * FRAME_SECONDS, decibels)
-        return best
+        starts = np.arange(max(0, place - slack), min(place + slack + 1, len(padded) - COMPARED_FRAMES))
+        stretches = padded[starts[:, np.newaxis] + np.arange(len(wanted))]
+        sounding = stretches.any(axis=1)
+        starts, stretches = starts[sounding], stretches[sounding]
+        if not len(starts):
+            return None
+        decibels = _differences(shape(wanted), shape(stretches))
+        best = int(np.argmin(decibels))
+        offset = (int(starts[best]) - EDGE_FRAMES) * FRAME_SECONDS
+        return Match(self._clips[index], offset, float(decibels[best]))
 
 
-def shape(loudness: Frames) -> Array:
-    """Loudness in decibels below its peak, smoothed over three frames."""
-    smooth = np.convolve(loudness, _SMOOTH, mode="same")
-    peak = max(float(smooth.max(initial=0.0)), 1e-6)
-    decibels = 20 * np.log10(np.maximum(smooth / peak, 1e-6))
-    floored: Array = np.maximum(decibels, -FLOOR_DB).astype(np.float32)
-    return floored
+def shape(loudness: Loudness) -> Array:
+    """Loudness in decibels below its peak, smoothed over three frames. Of several stretches (rows), each by itself."""
+    smooth = loudness * np.float32(0.5)
+    smooth[..., 1:] += loudness[..., :-1] * np.float32(0.25)
+    smooth[..., :-1] += loudness[..., 1:] * np.float32(0.25)
+    peak = np.maximum(smooth.max(axis=-1, keepdims=True, initial=0.0), _SOFTEST)
+    decibels: Array = np.float32(20) * np.log10(np.maximum(smooth / peak, _FLOOR))
+    return decibels
 
 
-def _difference(one: Array, other: Array) -> float:
-    difference = one - other
-    difference = difference - difference.mean()
-    sounding = (one > -SOUND_DB) | (other > -SOUND_DB)
-    return float(np.sqrt((difference[sounding] ** 2).mean()))
+def _level(heard: Loudness) -> Array:
+    """The shape of a stretch, around 0 dB."""
+    told = shape(heard)
+    level: Array = told - told.mean()
+    return level
+
+
+def _differences(one: Array, others: Array) -> Array:
+    """How far each of `others` is from `one` where either sounds: decibels, root mean square."""
+    differences = others - one
+    differences -= differences.mean(axis=1, keepdims=True)
+    sounding = (one > -SOUND_DB) | (others > -SOUND_DB)
+    found: Array = np.sqrt((differences**2 * sounding).sum(axis=1) / sounding.sum(axis=1))
+    return found
+
+
+def _transformed(length: int) -> int:
+    """The least length not under this one whose Fourier transform is quick."""
+    power = 1 << (length - 1).bit_length()
+    return next(size for size in (power * 5 // 8, power * 3 // 4, power) if size >= length)

@@ -9,7 +9,7 @@ from story.core.plugins import Plugins
 from story.core.registry import Role
 from story.core.settings import Settings
 from story.emulator.brain import BrainError
-from story.emulator.hearing import Frames, Transcript, Utterance, Word
+from story.emulator.hearing import Energies, Transcript, Utterance, Word
 from story.emulator.local import LocalModels
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class _Recognised:
         self._work = asyncio.create_task(self._recognise())
         self._work.add_done_callback(_seen)
 
-    def feed(self, pcm: bytes, loudness: Frames) -> None:
+    def feed(self, pcm: bytes, energies: Energies) -> None:
         if pcm:
             self._sound.put_nowait(pcm)
 
