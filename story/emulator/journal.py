@@ -7,7 +7,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 LONGEST = 20_000
@@ -49,16 +49,20 @@ class Journal:
     keys: Iterable[str] = ()
     started: float = field(default_factory=time.monotonic)
     entries: deque[Entry] = field(default_factory=lambda: deque(maxlen=LONGEST))
+    _alike: tuple[int, Kind, object] | None = None  # what the last entry counts, where it is sound
 
     def add(self, connection: int, vendor: str, endpoint: str, kind: Kind, content: object = None) -> None:
         """Note it. bytes content is sound."""
         t = round(time.monotonic() - self.started, 4)
         told, size = _without_sound(content)
-        last = self.entries[-1] if self.entries else None
-        if last is not None and size and last.bytes and _alike(last, connection, kind, told):
-            self.entries[-1] = replace(last, count=last.count + 1, bytes=last.bytes + size)
+        alike = (connection, kind, _named(told)) if size else None
+        if alike is not None and alike == self._alike and self.entries:
+            last = self.entries.pop()
+            entry = Entry(last.t, connection, vendor, endpoint, kind, last.content, last.count + 1, last.bytes + size)
         else:
-            self.entries.append(Entry(t, connection, vendor, endpoint, kind, told, 1, size))
+            entry = Entry(t, connection, vendor, endpoint, kind, told, 1, size)
+        self._alike = alike
+        self.entries.append(entry)
 
     def as_data(self, *, since: float = 0.0) -> list[dict[str, object]]:
         """The entries from `since` on (seconds since the server started) as JSON data, secrets hidden."""
@@ -83,15 +87,8 @@ def _without_sound(content: object) -> tuple[object, int]:
     return (told, size) if size else (content, 0)
 
 
-def _alike(last: Entry, connection: int, kind: Kind, content: object) -> bool:
-    """Whether a message of sound only goes on with the one before it: ids of events count for nothing."""
-    if (last.connection, last.kind) != (connection, kind):
-        return False
-    one, other = (_named(told) for told in (last.content, content))
-    return one == other
-
-
 def _named(content: object) -> object:
+    """What tells a message of sound from the one before it: ids of events don't."""
     if not isinstance(content, Mapping):
         return content
     return {name: value for name, value in content.items() if name not in ("event_id", "step_time")}

@@ -17,7 +17,7 @@ def load_json(text: str | bytes) -> object:
     """
     decoded = text.decode() if isinstance(text, bytes) else text
     try:
-        data: object = json.loads(decoded, parse_constant=_refuse, parse_float=_finite)
+        data: object = _DECODER.decode(decoded)
         if "\\u" in decoded:
             dump_json(data).encode()
     except RecursionError:
@@ -27,7 +27,7 @@ def load_json(text: str | bytes) -> object:
 
 def dump_json(data: object) -> str:
     """`data` in as few characters as can be."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(data)
 
 
 def _finite(text: str) -> float:
@@ -37,3 +37,8 @@ def _finite(text: str) -> float:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
+
+
+# Made once: json.loads and json.dumps make theirs for every message.
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))

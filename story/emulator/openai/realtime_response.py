@@ -164,6 +164,8 @@ class Response:
             if pace:
                 self._due += pace
                 await until(self._due)
+            else:
+                await asyncio.sleep(0)  # an answer at once is a hundred messages: other calls have theirs due
 
     async def _begin_message(self) -> None:
         self._item = new_item("message", role="assistant", content=[])
