@@ -37,6 +37,15 @@ def path_of(endpoint: Http | WebSocket) -> str:
 
 EVERY = [(vendor, endpoint) for vendor in VENDORS for endpoint in vendor.endpoints]
 SOCKETS = [(vendor, endpoint) for vendor, endpoint in EVERY if isinstance(endpoint, WebSocket)]
+ACCEPTED = {
+    "/v1/listen": "?model=nova-3&encoding=linear16&sample_rate=16000",
+    "/v2/listen": "?model=flux-general-en&encoding=linear16&sample_rate=16000",
+    "/v1/speak": "?model=aura-2-thalia-en&encoding=linear16",
+    "/v2/speak": "?model=flux-alexis-en",
+    "/stt/websocket": "?model=ink-whisper&encoding=pcm_s16le&sample_rate=16000",
+    "/stt/turns/websocket": "?model=ink-2&encoding=pcm_s16le&sample_rate=16000",
+}
+"""Addresses whose parameters are taken, so that the messages have their turn."""
 
 
 def names(value: object) -> str | None:
@@ -145,7 +154,8 @@ async def abuse(server: Emulator, session: aiohttp.ClientSession, number: int) -
         writer.transport.abort()
         return
     if isinstance(endpoint, WebSocket):
-        query = rng.choice(["", "?sample_rate=0", "?sample_rate=x&encoding=nonsense", "?sample_rate=16000&model=x"])
+        wrong = ["", "?sample_rate=0", "?sample_rate=x&encoding=nonsense", "?sample_rate=16000&model=x"]
+        query = rng.choice([*wrong, *[ACCEPTED.get(path, "")] * len(wrong)])
         try:
             async with session.ws_connect(server.url + path + query, headers=headers) as ws:
                 for _ in range(rng.randrange(6)):

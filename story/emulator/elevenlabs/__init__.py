@@ -52,6 +52,13 @@ def _scribe_frame(socket: Socket, error: VendorError) -> dict[str, object]:
     return {"message_type": kind, "error": error.message}
 
 
+def _check(query: Mapping[str, str]) -> None:
+    """Its third generation speaks over the websocket of dialogues alone (https://github.com/livekit/agents/issues/3235)."""
+    model = query.get("model_id", "")
+    if model.startswith("eleven_v3"):
+        raise VendorError(403, f"{model[:40]} can't be streamed to", "model_not_supported")
+
+
 async def _voices(exchange: Exchange) -> web.StreamResponse:
     return await exchange.reply({"voices": [VOICE], "has_more": False, "total_count": 1, "next_page_token": None})
 
@@ -68,8 +75,10 @@ ELEVENLABS = Vendor(
         Http("tts", "POST", _SPEAKING + "/stream", tts_whole),
         Http("tts", "POST", _SPEAKING + "/with-timestamps", tts_timed),
         Http("tts", "POST", _SPEAKING + "/stream/with-timestamps", tts_timed),
-        WebSocket("tts", _SPEAKING + "/stream-input", single_context, role="tts", model="model_id", error=_frame),
-        WebSocket("tts", _SPEAKING + "/multi-stream-input", multi_context, role="tts", model="model_id", error=_frame),
+        *(
+            WebSocket("tts", _SPEAKING + path, speak, role="tts", model="model_id", error=_frame, check=_check)
+            for path, speak in (("/stream-input", single_context), ("/multi-stream-input", multi_context))
+        ),
         Http("dialogue", "POST", _DIALOGUE, dialogue_whole),
         Http("dialogue", "POST", _DIALOGUE + "/stream", dialogue_whole),
         WebSocket(
