@@ -13,7 +13,7 @@ import pytest
 from story.core.errors import ConfigError
 from story.emulator.audio import Format, chunks, decode, encode, from_logarithmic, resample
 from story.emulator.ears import ClipEars, Lines, load_clips
-from story.emulator.hearing import Ended, Going, Listener, Transcript, Utterance, transcribe
+from story.emulator.hearing import Ended, Going, Listener, Paused, Transcript, Utterance, transcribe
 
 CALLERS = Path(__file__).parents[1] / "callers"
 TEXTS = {
@@ -110,6 +110,22 @@ async def test_a_pause_inside_a_clip_ends_an_utterance() -> None:
     pcm, rate = recording("barge/turn2.wav")
     finals, _ = await heard(pcm, rate)
     assert finals == ["Wait, wait. Please stop.", "Can the hero be a cat instead?"]
+
+
+@pytest.mark.parametrize("name", sorted(TEXTS))
+async def test_what_would_be_the_final_is_known_in_every_pause(name: str) -> None:
+    pcm, rate = recording(name)
+    listener = Listener(ClipEars(CLIPS, unknown=Deaf()), rate, silence=60.0, pause=0.2)
+    asked: list[str] = []
+    for chunk in chunks(pcm + bytes(2 * rate), 2 * (rate // 20)):
+        for event in listener.feed(chunk):
+            if isinstance(event, Paused):
+                asked.append((await event.utterance.if_ended(event.end)).text)
+    (ended,) = listener.flush()
+    assert isinstance(ended, Ended)
+    assert asked[-1] == (await ended.utterance.if_ended(ended.end)).text == TEXTS[name]
+    assert (await ended.utterance.final(ended.end)).text == TEXTS[name]
+    assert all(later.startswith(text) for text, later in pairwise(asked))
 
 
 async def test_interims_grow_and_hold_what_has_been_said() -> None:

@@ -86,7 +86,7 @@ class _ClipUtterance:
     async def if_ended(self, end: float) -> Transcript:
         self._look()
         if self.match is not None:
-            return self._words(self.match, end, whole=True)
+            return self._whole(self.match, end)
         return await self.so_far(end)
 
     async def final(self, end: float) -> Transcript:
