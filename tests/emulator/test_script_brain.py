@@ -93,6 +93,27 @@ async def test_conditions(tmp_path: Path) -> None:
         await answer(path, Prompt(asked[:-2], [book], tool_choice="none"))
 
 
+OPENING = 'Hello! I am "Echo", who makes up stories.'
+
+
+@pytest.mark.parametrize(
+    ("after", "choice", "said", "calls"),
+    [
+        ("", "none", OPENING, 0),
+        (" Then ask for how many.", "none", f"{OPENING} For how many people?", 0),
+        ("", "book", OPENING, 1),
+    ],
+    ids=["alone", "and go on", "and call"],
+)
+async def test_it_says_what_it_is_told_to_say(tmp_path: Path, after: str, choice: str, said: str, calls: int) -> None:
+    path = tmp_path / "script.toml"
+    path.write_text('[[replies]]\noffered = ["book"]\ncall = "book"\n[[replies]]\nsay = "For how many people?"')
+    instructions = f'You are Echo. Never say "Say: x".\nSay: "{OPENING}"{after}'
+    prompt = Prompt([Said("system", instructions), Said("system", "The caller is new.")], [Tool("book")], choice)
+    text, called = await answer(path, prompt)
+    assert (text, len(called)) == (said, calls)
+
+
 async def test_the_example_of_the_docs(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "emulator-script.md").read_text()
     path = tmp_path / "table.toml"

@@ -31,6 +31,11 @@ def test_a_whole_call(calls: dict[str, HeldCall | Exception]) -> None:
     assert [(fault.where, fault.message) for fault in call.of(events.CallFault)] == []
 
 
+def test_a_realtime_persona_says_its_opening(calls: dict[str, HeldCall | Exception]) -> None:
+    told = held(calls, "undisturbed").said("story")
+    assert told.startswith("Lovely to meet you, Maria! Here is a story that begins in Lisbon. Once upon a time")
+
+
 def test_usage_is_counted_by_persona_and_model(calls: dict[str, HeldCall | Exception]) -> None:
     usage = held(calls, "undisturbed").ended.usage
     used = {(persona, model["model"]) for persona, models in usage.items() for model in models}
@@ -51,7 +56,7 @@ def test_nobody_talks_a_realtime_goodbye_down(calls: dict[str, HeldCall | Except
     call = held(calls, "talked over")
     check_storyteller(call, "maria")
     last = call.of(events.AgentTurn)[-1]
-    assert not last.interrupted and last.text.endswith("story.")
+    assert not last.interrupted and last.text == "Thank you for listening, Maria. Goodbye!"
     told = [entry["content"] for entry in call.journal("openai", "realtime", "sent")]
     kinds = [content.get("type") for content in told if isinstance(content, dict)]
     called = len(kinds) - kinds[::-1].index("response.function_call_arguments.done")

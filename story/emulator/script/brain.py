@@ -10,6 +10,8 @@ from story.emulator.script.model import Reply, Script
 
 LONGEST = 4000
 """Characters that patterns are searched in, from the end: bounds what a slow pattern costs."""
+_VERBATIM = re.compile(r'^Say: "(.+?)"(?=\s|\Z)', re.MULTILINE | re.DOTALL)
+"""How story has a realtime model, which can't be given its words, say an opening or a closing."""
 
 
 class ScriptBrain:
@@ -19,14 +21,18 @@ class ScriptBrain:
         self._script = script
 
     async def answer(self, prompt: Prompt) -> AsyncIterator[str | ToolCall]:
-        """Its text word by word, then its call."""
+        """What it is told to say, then the reply's text, word by word, and last the reply's call.
+
+        What it is told to say is the whole answer if the instructions end there, and no call is required.
+        """
+        words, more = _told(prompt)
         facts = self._facts(prompt)
-        reply = self._reply(prompt, facts)
+        reply = self._reply(prompt, facts) if more else Reply()
         spoken = sum(said.who == "agent" and bool(said.text) for said in prompt.said)
         if reply.say:
-            text = reply.say[spoken % len(reply.say)].format_map(facts)
-            for index, word in enumerate(text.split()):
-                yield f" {word}" if index else word
+            words += reply.say[spoken % len(reply.say)].format_map(facts).split()
+        for index, word in enumerate(words):
+            yield f" {word}" if index else word
         if reply.call is not None:
             tool = next(tool for tool in prompt.tools if tool.name == reply.call)
             yield ToolCall(tool.name, _arguments(tool, reply.arguments, facts))
@@ -55,6 +61,14 @@ class ScriptBrain:
         if found is None:
             raise BrainError("the script has no reply for this: end it with one that has no conditions")
         return found
+
+
+def _told(prompt: Prompt) -> tuple[list[str], bool]:
+    """The words that the instructions say to say, and whether there is more to answer."""
+    for text in (said.text[-LONGEST:] for said in reversed(prompt.said) if said.who == "system"):
+        if told := next(reversed(list(_VERBATIM.finditer(text))), None):
+            return told[1].split(), prompt.tool_choice not in ("auto", "none") or bool(text[told.end() :].strip())
+    return [], True
 
 
 def _may_call(reply: Reply, prompt: Prompt) -> bool:
