@@ -106,6 +106,18 @@ class TestTranscriptions:
         assert "".join(event.delta for event in deltas) == done.text == " ".join(LINES)
         assert len(deltas) == len(done.text.split()) and done.usage.total_tokens > 0
 
+    async def test_who_speaks(self, client: openai.AsyncOpenAI) -> None:
+        shared = {"model": "gpt-4o-transcribe-diarize", "file": recording(), "response_format": "diarized_json"}
+        heard = await client.audio.transcriptions.create(**shared)
+        assert [(segment.speaker, segment.text.strip()) for segment in heard.segments] == [
+            ("A", line) for line in LINES
+        ]
+        assert heard.text == " ".join(LINES) and heard.usage.total_tokens > 0
+        stream = await client.audio.transcriptions.create(**shared, stream=True)
+        *segments, done = [event async for event in stream]
+        assert [segment.to_dict() for segment in segments] == [segment.to_dict() for segment in heard.segments]
+        assert done.text == heard.text
+
     async def test_silence_has_no_words(self, client: openai.AsyncOpenAI) -> None:
         quiet = ("quiet.wav", encode(silence(1.0, RATE), RATE, Format("wav", RATE)))
         heard = await client.audio.transcriptions.create(model="whisper-1", file=quiet, response_format="verbose_json")
@@ -119,6 +131,9 @@ class TestTranscriptions:
             ({}, encode(silence(0.05), RATE, Format("wav", RATE)), "file", "too short"),
             ({"response_format": "verbose_json"}, recording()[1], "response_format", "not compatible"),
             ({"response_format": "xml"}, recording()[1], "response_format", "'xml'"),
+            ({"response_format": "diarized_json"}, recording()[1], "response_format", "not compatible"),
+            ({"include": ["logprobs"]}, recording()[1], "include", "not emulated"),
+            ({"known_speaker_names": ["Maria"]}, recording()[1], "known_speaker_names", "not emulated"),
             ({"timestamp_granularities": ["word"]}, recording()[1], "timestamp_granularities[]", "verbose_json"),
         ],
     )

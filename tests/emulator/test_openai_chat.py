@@ -120,6 +120,45 @@ async def test_an_answer_ends_at_the_most_tokens_asked_for(client: openai.AsyncO
 
 
 @pytest.mark.parametrize(
+    ("stop", "text"),
+    [
+        ("there", "Once upon a time "),
+        (["boat", "a little"], "Once upon a time there was "),
+        ("me the", "Once upon a ti"),
+        ("a little x", "Once upon a time there was a little boat."),
+        ("Once", None),
+        ([], "Once upon a time there was a little boat."),
+    ],
+)
+async def test_an_answer_ends_before_a_stop(client: openai.AsyncOpenAI, stop: object, text: str | None) -> None:
+    whole = (await client.chat.completions.create(model=MODEL, messages=ASKED, stop=stop)).choices[0]
+    stream = await client.chat.completions.create(model=MODEL, messages=ASKED, stop=stop, stream=True)
+    choices = [chunk.choices[0] async for chunk in stream]
+    assert (whole.message.content, whole.finish_reason) == (text, "stop")
+    assert "".join(choice.delta.content or "" for choice in choices) == (text or "")
+    assert choices[-1].finish_reason == "stop"
+
+
+async def test_more_than_one_choice(client: openai.AsyncOpenAI) -> None:
+    whole = await client.chat.completions.create(model=MODEL, messages=ASKED, tools=[TOOL], n=2)
+    stream = await client.chat.completions.create(
+        model=MODEL, messages=ASKED, tools=[TOOL], n=2, stream=True, stream_options={"include_usage": True}
+    )
+    *chunks, usage = [chunk async for chunk in stream]
+    assert [choice.index for choice in whole.choices] == [0, 1]
+    for choice in whole.choices:
+        assert [json.loads(call.function.arguments)["location"] for call in choice.message.tool_calls] == [
+            "Paris",
+            "Rome",
+        ]
+        mine = [chunk.choices[0] for chunk in chunks if chunk.choices[0].index == choice.index]
+        calls = [call for part in mine for call in part.delta.tool_calls or []]
+        assert [call.index for call in calls if call.id] == [0, 1]
+        assert mine[-1].finish_reason == choice.finish_reason == "tool_calls"
+    assert usage.usage == whole.usage and whole.usage.completion_tokens % 2 == 0
+
+
+@pytest.mark.parametrize(
     ("wrong", "param", "told"),
     [
         ({"messages": []}, "messages", "empty array"),
@@ -141,6 +180,15 @@ async def test_an_answer_ends_at_the_most_tokens_asked_for(client: openai.AsyncO
         ({"stream": "yes"}, "stream", "a boolean"),
         ({"stream_options": {"include_usage": True}}, "stream_options", "stream"),
         ({"model": None}, "model", "Missing"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "stop", "1 to 4"),
+        ({"stop": ""}, "stop", "1 to 4"),
+        ({"stop": 7}, "stop", "an array"),
+        ({"n": 0}, "n", ">= 1"),
+        ({"n": 129}, "n", "<= 128"),
+        ({"presence_penalty": 3}, "presence_penalty", "<= 2"),
+        ({"logprobs": True, "top_logprobs": 2}, "logprobs", "not emulated"),
+        ({"functions": [{"name": "weather"}]}, "functions", "not emulated"),
+        ({"modalities": ["text", "audio"]}, "modalities", "not emulated"),
     ],
 )
 async def test_what_is_wrong_is_named(client: openai.AsyncOpenAI, wrong: dict, param: str, told: str) -> None:

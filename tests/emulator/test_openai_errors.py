@@ -6,14 +6,19 @@ import json
 from collections.abc import Callable
 
 import aiohttp
+import httpx2
 import openai
 import pytest
 
+from story.core.plugins import load_plugins
+from story.core.settings import Settings
 from story.emulator.faults import Fault
 from story.emulator.openai import OPENAI
+from story.emulator.openai.models import NAMES
 from story.emulator.server import Emulator
 
 KEY = {"Authorization": "Bearer right"}
+ASKED = [{"role": "user", "content": "hello"}]
 POSTED = ["/v1/chat/completions", "/v1/responses", "/v1/audio/speech"]
 
 
@@ -106,5 +111,41 @@ async def test_models(server: Emulator) -> None:
     async with client_of(server) as client:
         listed = [model async for model in client.models.list()]
         assert "gpt-4o-mini" in [model.id for model in listed]
-        assert await client.models.retrieve(listed[0].id) == listed[0]
+        for model in listed:
+            assert await client.models.retrieve(model.id) == model
+        with pytest.raises(openai.NotFoundError, match="'gpt-9' does not exist") as refused:
+            await client.models.retrieve("gpt-9")
+        assert (refused.value.code, refused.value.param) == ("model_not_found", "model")
         assert await client.get("/", cast_to=str)  # as livekit's plugin warms up its connection
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/chat/completions", {"messages": ASKED}),
+        ("/responses", {"input": "hello"}),
+        ("/audio/speech", {"input": "hello", "voice": "echo"}),
+    ],
+)
+async def test_a_model_may_be_newer_than_the_list_but_must_look_like_one(
+    server: Emulator, path: str, body: dict[str, object]
+) -> None:
+    async with client_of(server) as client:
+        for model in ("gpt-9", "ft:gpt-4o-mini-2024-07-18:acme::9ABC"):
+            await client.post(path, body={"model": model, **body}, cast_to=httpx2.Response)
+        for model in ("*", "", "my model", "-"):
+            with pytest.raises(openai.NotFoundError) as refused:
+                await client.post(path, body={"model": model, **body}, cast_to=object)
+            assert (refused.value.code, refused.value.type) == ("model_not_found", "invalid_request_error")
+
+
+async def test_a_transcription_s_model_must_look_like_one(server: Emulator) -> None:
+    async with client_of(server) as client:
+        with pytest.raises(openai.NotFoundError, match="`my model` does not exist"):
+            await client.audio.transcriptions.create(model="my model", file=("x.wav", b""))
+
+
+def test_it_lists_the_models_that_story_takes_by_default() -> None:
+    registry = load_plugins(Settings()).registry
+    factories = [registry.factory(role, "openai") for role in registry.roles("openai")]
+    assert {factory.default_model for factory in factories if factory is not None} <= set(NAMES)

@@ -136,6 +136,9 @@ async def test_what_one_emulator_remembers_another_does_not(client: openai.Async
 @pytest.mark.parametrize(
     ("wrong", "param", "told"),
     [
+        ({"background": True}, "background", "not emulated"),
+        ({"conversation": "conv_1"}, "conversation", "not emulated"),
+        ({"top_logprobs": 3}, "top_logprobs", "not emulated"),
         ({"input": None}, "input", "Missing"),
         ({"input": 7}, "input", "an array"),
         ({"input": [{"type": "function_call_output", "call_id": "x", "output": ""}]}, "input", "No tool call found"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 from aiohttp import web
 
@@ -14,9 +14,14 @@ from story.emulator.fields import optional, read
 from story.emulator.openai.conversation import from_messages, prompt_tokens
 from story.emulator.openai.errors import error_body
 from story.emulator.openai.generation import Generation, Part, arguments_text
-from story.emulator.openai.limits import check_sampling, most_tokens
+from story.emulator.openai.limits import check_sampling, integer_within, most_tokens, refuse_unemulated
+from story.emulator.openai.models import asked_model
 from story.emulator.vendor import VendorError, as_told
 
+MOST_CHOICES = 128
+MOST_STOPS = 4
+_UNEMULATED = ("audio", "function_call", "functions", "logprobs", "top_logprobs", "web_search_options")
+"""Parameters that change what comes back, but nothing here could act on."""
 _ARGUMENT_CHARACTERS = 8
 """In one delta of a call's arguments."""
 
@@ -24,31 +29,37 @@ _ARGUMENT_CHARACTERS = 8
 async def chat(exchange: Exchange) -> web.StreamResponse:
     """Answer a chat completion, streamed or whole."""
     body = await exchange.json()
-    model = read(body, "model", str)
+    model = asked_model(body)
     prompt = from_messages(body)
     check_sampling(body)
+    refuse_unemulated(body, _UNEMULATED if body.get("modalities") in (None, ["text"]) else ("modalities",))
     streamed, options = read(body, "stream", bool, False), optional(body, "stream_options", dict)
     if options is not None and not streamed:
         message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
         raise VendorError(400, message, param="stream_options")
     most = most_tokens(body, "max_completion_tokens")
-    generation = Generation(
-        exchange.emulation,
-        prompt,
-        model,
-        arrived=exchange.arrived,
-        most=most_tokens(body, "max_tokens") if most is None else most,
-        parallel=read(body, "parallel_tool_calls", bool, True),
-    )
+    generations = [
+        Generation(
+            exchange.emulation,
+            prompt,
+            model,
+            arrived=exchange.arrived,
+            most=most_tokens(body, "max_tokens") if most is None else most,
+            parallel=read(body, "parallel_tool_calls", bool, True),
+            stops=_stops(body),
+        )
+        for _ in range(integer_within(body, "n", 1, MOST_CHOICES) or 1)
+    ]
     wants_usage = read(options or {}, "include_usage", bool, False)
-    completion = _Completion(model, generation, prompt_tokens(prompt), tells_usage=wants_usage)
-    parts = generation.parts()
+    completion = _Completion(model, generations, prompt_tokens(prompt), tells_usage=wants_usage)
     if not streamed:
-        return await exchange.reply(completion.whole([part async for part in parts]))
-    first = await anext(parts, None)  # before the answer begins: what fails here is told with a status
+        return await exchange.reply(await completion.whole())
+    chunks = completion.chunks()
+    first = await anext(chunks)  # before the answer begins: what fails here is told with a status
     async with exchange.events() as events:
         try:
-            async for chunk in completion.chunks(first, parts):
+            await events.event(first)
+            async for chunk in chunks:
                 await events.event(chunk)
             await events.event("[DONE]")
         except BrainError as error:
@@ -56,10 +67,20 @@ async def chat(exchange: Exchange) -> web.StreamResponse:
     return events.response
 
 
-class _Completion:
-    """One completion under way. prompt: tokens."""
+def _stops(body: Mapping[str, object]) -> tuple[str, ...]:
+    """Where to stop: a text or up to four. Raises VendorError(400)."""
+    given = body.get("stop")
+    stops = [] if given is None else [given] if isinstance(given, str) else read(body, "stop", list)
+    if len(stops) > MOST_STOPS or not all(isinstance(stop, str) and stop for stop in stops):
+        message = f"Invalid 'stop': expected a string, or an array of 1 to {MOST_STOPS} strings."
+        raise VendorError(400, message, "invalid_value", param="stop")
+    return tuple(stops)
 
-    def __init__(self, model: str, generation: Generation, prompt: int, *, tells_usage: bool) -> None:
+
+class _Completion:
+    """One completion under way: a choice for each of `generations`. prompt: tokens."""
+
+    def __init__(self, model: str, generations: Sequence[Generation], prompt: int, *, tells_usage: bool) -> None:
         self._base = {
             "id": f"chatcmpl-{uuid.uuid4().hex[:24]}",
             "created": int(time.time()),
@@ -67,58 +88,36 @@ class _Completion:
             "service_tier": "default",
             "system_fingerprint": "fp_emulated",
         }
-        self._generation = generation
+        self._generations = generations
         self._prompt = prompt
         self._tells_usage = tells_usage
-        self._calls = 0
 
-    async def chunks(self, first: Part | None, rest: AsyncIterator[Part]) -> AsyncIterator[dict[str, object]]:
+    async def chunks(self) -> AsyncIterator[dict[str, object]]:
         """The whole answer in the chunks that the API makes of it. Raises BrainError."""
-        yield self._chunk({"role": "assistant", "content": "", "refusal": None})
-        part = first
-        while part is not None:
-            for delta in self._deltas(part):
-                yield self._chunk(delta)
-            part = await anext(rest, None)
-        yield self._chunk({}, finish=self._finish)
+        for index, generation in enumerate(self._generations):
+            parts = generation.parts()
+            part = await anext(parts, None)
+            yield self._chunk(index, {"role": "assistant", "content": "", "refusal": None})
+            while part is not None:
+                for delta in _deltas(part, generation.calls - 1):
+                    yield self._chunk(index, delta)
+                part = await anext(parts, None)
+            yield self._chunk(index, {}, finish=_finish(generation))
         if self._tells_usage:
             yield {**self._base, "object": "chat.completion.chunk", "choices": [], "usage": self._usage()}
 
-    def whole(self, parts: list[Part]) -> dict[str, object]:
-        """The answer in one piece."""
-        text = "".join(part for part in parts if isinstance(part, str))
-        calls = [part for part in parts if isinstance(part, ToolCall)]
-        self._calls = len(calls)
-        message: dict[str, object] = {"role": "assistant", "content": text or None, "refusal": None, "annotations": []}
-        if calls:
-            message["tool_calls"] = [_call(call, arguments_text(call)) for call in calls]
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self._finish}
-        return {**self._base, "object": "chat.completion", "choices": [choice], "usage": self._usage()}
+    async def whole(self) -> dict[str, object]:
+        """The answer in one piece. Raises BrainError."""
+        choices = [await _choice(index, generation) for index, generation in enumerate(self._generations)]
+        return {**self._base, "object": "chat.completion", "choices": choices, "usage": self._usage()}
 
-    @property
-    def _finish(self) -> str:
-        if self._generation.cut:
-            return "length"
-        return "tool_calls" if self._calls else "stop"
-
-    def _deltas(self, part: Part) -> Iterator[Mapping[str, object]]:
-        if isinstance(part, str):
-            yield {"content": part}
-            return
-        index, self._calls = self._calls, self._calls + 1
-        yield {"tool_calls": [{"index": index, **_call(part, "")}]}
-        text = arguments_text(part)
-        for start in range(0, len(text), _ARGUMENT_CHARACTERS):
-            function = {"arguments": text[start : start + _ARGUMENT_CHARACTERS]}
-            yield {"tool_calls": [{"index": index, "function": function}]}
-
-    def _chunk(self, delta: Mapping[str, object], finish: str | None = None) -> dict[str, object]:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    def _chunk(self, index: int, delta: Mapping[str, object], finish: str | None = None) -> dict[str, object]:
+        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
         usage = {"usage": None} if self._tells_usage else {}
         return {**self._base, "object": "chat.completion.chunk", "choices": [choice], **usage}
 
     def _usage(self) -> dict[str, object]:
-        written = self._generation.tokens
+        written = sum(generation.tokens for generation in self._generations)
         return {
             "prompt_tokens": self._prompt,
             "completion_tokens": written,
@@ -131,6 +130,35 @@ class _Completion:
                 "rejected_prediction_tokens": 0,
             },
         }
+
+
+async def _choice(index: int, generation: Generation) -> dict[str, object]:
+    """One whole answer. Raises BrainError."""
+    parts = [part async for part in generation.parts()]
+    text = "".join(part for part in parts if isinstance(part, str))
+    calls = [_call(part, arguments_text(part)) for part in parts if isinstance(part, ToolCall)]
+    message: dict[str, object] = {"role": "assistant", "content": text or None, "refusal": None, "annotations": []}
+    if calls:
+        message["tool_calls"] = calls
+    return {"index": index, "message": message, "logprobs": None, "finish_reason": _finish(generation)}
+
+
+def _finish(generation: Generation) -> str:
+    if generation.cut:
+        return "length"
+    return "tool_calls" if generation.calls else "stop"
+
+
+def _deltas(part: Part, index: int) -> Iterator[Mapping[str, object]]:
+    """A part as the stream has it. index: of a call among the calls."""
+    if isinstance(part, str):
+        yield {"content": part}
+        return
+    yield {"tool_calls": [{"index": index, **_call(part, "")}]}
+    text = arguments_text(part)
+    for start in range(0, len(text), _ARGUMENT_CHARACTERS):
+        function = {"arguments": text[start : start + _ARGUMENT_CHARACTERS]}
+        yield {"tool_calls": [{"index": index, "function": function}]}
 
 
 def _call(call: ToolCall, arguments: str) -> dict[str, object]:

@@ -17,7 +17,8 @@ from story.emulator.fields import optional, read
 from story.emulator.openai.conversation import from_items, prompt_tokens
 from story.emulator.openai.errors import error_object
 from story.emulator.openai.generation import Generation
-from story.emulator.openai.limits import check_sampling, most_tokens
+from story.emulator.openai.limits import check_sampling, most_tokens, refuse_unemulated
+from story.emulator.openai.models import asked_model
 from story.emulator.openai.responses_output import Event, Output
 from story.emulator.socket import Message, Socket
 from story.emulator.vendor import VendorError, as_told
@@ -26,6 +27,8 @@ REMEMBERED = 1000
 """Responses whose conversation `previous_response_id` can go on from."""
 FEWEST_TOKENS = 16
 """The least that `max_output_tokens` may be."""
+_UNEMULATED = ("background", "conversation", "prompt", "top_logprobs")
+"""Parameters that change what comes back, but nothing here could act on."""
 
 Items = Sequence[Mapping[str, object]]
 
@@ -106,8 +109,9 @@ class _Answer:
         """Raises VendorError(400) for what is wrong with `body`."""
         self._id = f"resp_{uuid.uuid4().hex}"
         self._memories = memories
-        model = read(body, "model", str)
+        model = asked_model(body)
         check_sampling(body)
+        refuse_unemulated(body, _UNEMULATED)
         prompt, self._items = from_items(body, self._before(body))
         self._prompt = prompt_tokens(prompt)
         self._stored = read(body, "store", bool, True)

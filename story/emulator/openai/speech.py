@@ -13,6 +13,7 @@ from story.emulator.fields import read
 from story.emulator.latency import Stage
 from story.emulator.openai.conversation import tokens
 from story.emulator.openai.limits import number_within
+from story.emulator.openai.models import asked_model
 from story.emulator.synthesis import synthesise
 from story.emulator.vendor import VendorError
 
@@ -34,7 +35,7 @@ _AUDIO_TOKENS_A_SECOND = 20
 async def speech(exchange: Exchange) -> web.StreamResponse:
     """Speak a text."""
     body = await exchange.json()
-    model, text = read(body, "model", str), _input(body)
+    model, text = asked_model(body), _input(body)
     voice, speed = _voice(body, model), number_within(body, "speed", 1.0, SLOWEST, FASTEST)
     codec = next(codec for codec in CODECS if codec == _one_of(body, "response_format", CODECS, "mp3"))
     streamed = _one_of(body, "stream_format", STREAM_FORMATS, "audio")

@@ -59,6 +59,20 @@ class Recognised:
             ]
         return told
 
+    def diarized(self) -> list[dict[str, object]]:
+        """The segments of `diarized_json`; all are of one speaker, whom the vendor calls A."""
+        return [
+            {
+                "type": "transcript.text.segment",
+                "id": f"seg_{number:03}",
+                "start": round(part.words[0].start, 2),
+                "end": round(part.words[-1].end, 2),
+                "text": f" {part.text}",
+                "speaker": "A",
+            }
+            for number, part in enumerate(self._segments())
+        ]
+
     def plain(self, format: str) -> str:
         """`text`, `srt` or `vtt`."""
         if format == "text":

@@ -10,6 +10,7 @@ from story.emulator.audio import AudioError, decoded
 from story.emulator.exchange import Exchange, Upload, until
 from story.emulator.hearing import transcribe
 from story.emulator.openai.conversation import tokens
+from story.emulator.openai.models import check_model
 from story.emulator.openai.transcription_formats import Recognised
 from story.emulator.vendor import VendorError
 
@@ -19,6 +20,8 @@ WHISPER = "whisper-1"
 WHISPER_FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
 FORMATS = ("json", "text")
 """Of the models after Whisper."""
+DIARIZED = "diarized_json"
+"""Of the model that tells speakers apart."""
 GRANULARITIES = ("word", "segment")
 LARGEST = 25 * 2**20
 """Bytes of a recording."""
@@ -32,7 +35,8 @@ _AUDIO_TOKENS_A_SECOND = 10
 async def transcriptions(exchange: Exchange) -> web.StreamResponse:
     """Write down a recording."""
     form = await exchange.form()
-    model = _text(form, "model")
+    model = check_model(_text(form, "model"))
+    _refuse_unemulated(form)
     asked, granularities = _format(form, model), _granularities(form)
     streamed = _text(form, "stream", "false").lower() == "true" and model != WHISPER  # which ignores it
     upload = _upload(form)
@@ -43,7 +47,9 @@ async def transcriptions(exchange: Exchange) -> web.StreamResponse:
     await until(due)
     if streamed:
         async with exchange.events() as events:
-            for index, word in enumerate(heard.words):
+            for segment in made.diarized() if asked == DIARIZED else ():
+                await events.event(segment)
+            for index, word in enumerate(heard.words if asked != DIARIZED else ()):
                 delta = f" {word.text}" if index else word.text
                 await events.event({"type": "transcript.text.delta", "delta": delta})
             usage = _usage(model, made)
@@ -51,6 +57,9 @@ async def transcriptions(exchange: Exchange) -> web.StreamResponse:
         return events.response
     if asked == "verbose_json":
         return await exchange.reply({**made.verbose(granularities), "usage": _usage(model, made)})
+    if asked == DIARIZED:
+        told = {"task": "transcribe", "duration": round(made.seconds, 2), "text": heard.text}
+        return await exchange.reply({**told, "segments": made.diarized(), "usage": _usage(model, made)})
     if asked == "json":
         return await exchange.reply({"text": heard.text, "usage": _usage(model, made)})
     async with exchange.stream("text/plain; charset=utf-8") as stream:
@@ -68,14 +77,25 @@ def _text(form: Form, name: str, default: str | None = None) -> str:
 
 def _format(form: Form, model: str) -> str:
     asked = _text(form, "response_format", "json")
-    if asked not in WHISPER_FORMATS:
-        known = ", ".join(f"'{name}'" for name in WHISPER_FORMATS)
+    if asked not in (*WHISPER_FORMATS, DIARIZED):
+        known = ", ".join(f"'{name}'" for name in (*WHISPER_FORMATS, DIARIZED))
         message = f"Invalid value: '{asked}'. Supported values are: {known}."
         raise VendorError(400, message, "invalid_value", param="response_format")
-    if model != WHISPER and asked not in FORMATS:
-        message = f"response_format '{asked}' is not compatible with model '{model}'. Use 'json' or 'text' instead."
+    known_here = WHISPER_FORMATS if model == WHISPER else (*FORMATS, DIARIZED) if "diarize" in model else FORMATS
+    if asked not in known_here:
+        listed = " or ".join(f"'{name}'" for name in known_here)
+        message = f"response_format '{asked}' is not compatible with model '{model}'. Use {listed} instead."
         raise VendorError(400, message, "unsupported_value", param="response_format")
     return asked
+
+
+def _refuse_unemulated(form: Form) -> None:
+    """Parameters that would change the answer but can't here. Raises VendorError(400) for one that is set."""
+    for name in ("include", "known_speaker_names", "known_speaker_references"):
+        if form.get(name) or form.get(f"{name}[]"):
+            raise VendorError(
+                400, f"Unsupported parameter: '{name}' is not emulated.", "unsupported_parameter", param=name
+            )
 
 
 def _granularities(form: Form) -> tuple[str, ...]:
