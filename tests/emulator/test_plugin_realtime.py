@@ -162,7 +162,11 @@ EVENTS = [
     ({"type": "conversation.item.delete", "item_id": "x"}, "item_delete_invalid_item_id"),
     ({"type": "conversation.item.retrieve", "item_id": "x"}, "item_retrieve_invalid_item_id"),
     (
-        {"type": "conversation.item.create", "previous_item_id": "x", "item": {"type": "message", "role": "user"}},
+        {
+            "type": "conversation.item.create",
+            "previous_item_id": "x",
+            "item": {"type": "message", "role": "user", "content": []},
+        },
         "item_create_invalid_previous_item_id",
     ),
     ({"type": "conversation.item.create", "item": {"type": "message", "role": "nobody"}}, "invalid_value"),

@@ -63,7 +63,7 @@ def from_messages(body: Mapping[str, object]) -> Prompt:
         raise VendorError(400, message, "empty_array", param="messages")
     said = [_message(message) for message in messages]
     _check_results(said)
-    return _asked(said, body)
+    return checked(Prompt(said, tools(body), tool_choice(body)))
 
 
 def from_items(
@@ -78,7 +78,8 @@ def from_items(
     instructions = read(body, "instructions", str, "")
     said = [entry for item in items if (entry := said_in(item)) is not None]
     _check_outputs(said)
-    return _asked([Said("system", instructions), *said] if instructions else said, body), items
+    told = [Said("system", instructions), *said] if instructions else said
+    return checked(Prompt(told, tools(body), tool_choice(body))), items
 
 
 def said_in(item: Mapping[str, object]) -> Said | None:
@@ -140,8 +141,8 @@ def arguments(text: object) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _asked(said: list[Said], body: Mapping[str, object]) -> Prompt:
-    prompt = Prompt(said, tools(body), tool_choice(body))
+def checked(prompt: Prompt) -> Prompt:
+    """`prompt`, whose tool choice fits its tools. Raises VendorError(400) where it doesn't."""
     names = {tool.name for tool in prompt.tools}
     if prompt.tool_choice == "required" and not names:
         message = "Tool choice 'required' must be specified with 'tools' parameter."

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from story.emulator.emulation import Emulation
 from story.emulator.fields import optional, read, sound
 from story.emulator.latency import Stage
+from story.emulator.openai.models import check_model
+from story.emulator.openai.realtime_fields import EVENTS
 from story.emulator.openai.realtime_input import Input
 from story.emulator.openai.realtime_items import TAIL, Conversation, Item, given_item
 from story.emulator.openai.realtime_response import Response
@@ -25,11 +27,14 @@ class Realtime:
     def __init__(self, socket: Socket) -> None:
         self.socket = socket
         self.emulation: Emulation = socket.emulation
-        self.session = Session(socket.model, transcription=socket.query.get("intent") == "transcription")
+        transcription = socket.query.get("intent") == "transcription"
+        self.session = Session(check_model(socket.model) if socket.model else "", transcription=transcription)
         self.conversation = Conversation()
         self.conversation_id = f"conv_{uuid.uuid4().hex[:20]}"
         self._input = Input(self)
         self._response: Response | None = None
+        self._apart: list[Response] = []
+        self.has_spoken = False
         self._not_understood: dict[str, asyncio.Event] = {}
         self._handlers: dict[str, Callable[[Message], Awaitable[None]]] = {
             "session.update": self._update,
@@ -72,9 +77,9 @@ class Realtime:
         before = self.conversation.place(item, previous)
         if item.said == "" and item.data.get("role") == "user":
             self._not_understood[item.id] = asyncio.Event()
-        await self.tell("conversation.item.added", previous_item_id=before, item=dict(item.data))
+        await self.tell("conversation.item.added", previous_item_id=before, item=item.shown())
         if done:
-            await self.tell("conversation.item.done", previous_item_id=before, item=dict(item.data))
+            await self.tell("conversation.item.done", previous_item_id=before, item=item.shown())
 
     def understood(self, item: Item) -> None:
         """The words of a turn's sound are known."""
@@ -82,18 +87,23 @@ class Realtime:
             waiting.set()
 
     async def respond(self, params: Message, since: float) -> None:
-        """Begin a response whose latency counts from `since` (the loop's clock). Raises VendorError."""
-        if self._response is not None and not self._response.done:
-            message = (
-                f"Conversation already has an active response in progress: {self._response.id}. "
-                "Wait until the response is finished before creating a new one."
-            )
-            raise VendorError(400, message, "conversation_already_has_active_response")
+        """Begin a response whose latency counts from `since` (the loop's clock). Raises VendorError.
+
+        One at a time answers in the conversation; those that are apart from it may be any number.
+        """
+        apart = params.get("conversation") == "none"
+        if not apart:
+            self._check_free()
         for waiting in tuple(self._not_understood.values()):
             await waiting.wait()
         due = since + self.draw("realtime", self.session.model, Stage.FIRST)
-        self._response = Response(self, params, due)
-        self._response.start()
+        response = Response(self, params, due)
+        if apart:
+            self._apart = [*(other for other in self._apart if not other.done), response]
+        else:
+            self._check_free()  # another may have begun meanwhile
+            self._response = response
+        response.start()
 
     async def respond_or_tell(self, params: Message, since: float, event_id: str | None) -> None:
         """`respond`, or tell the client why not."""
@@ -102,10 +112,20 @@ class Realtime:
         except VendorError as error:
             await self.tell("error", error=_told(error, event_id))
 
+    @property
+    def answering(self) -> bool:
+        """Whether the conversation has a response under way."""
+        return self._response is not None and not self._response.done
+
     async def interrupt(self) -> None:
         """The caller speaks: what is being answered ends."""
         if self._response is not None and not self._response.done:
             await self._response.cancel("turn_detected")
+
+    def spoken(self, seconds: float) -> None:
+        """A response of the conversation has ended; its sound is `seconds` long."""
+        self.has_spoken = self.has_spoken or seconds > 0
+        self._input.spoken(seconds)
 
     async def _dispatch(self, message: object) -> None:
         event_id = None
@@ -117,18 +137,18 @@ class Realtime:
             if kind not in self._handlers or (self.session.transcribes_only and kind.startswith("response.")):
                 known = ", ".join(f"'{name}'" for name in self._handlers)
                 text = f"Invalid value: '{kind}'. Supported values are: {known}."
-                raise VendorError(400, text, "invalid_value")
+                raise VendorError(400, text, "invalid_value", param="type")
+            EVENTS[kind](message, "")
             await self._handlers[kind](message)
         except VendorError as error:
             await self.tell("error", error=_told(error, event_id))
 
     async def _update(self, message: Message) -> None:
-        self.session.update(read(message, "session", dict))
+        self.session.update(read(message, "session", dict), has_spoken=self.has_spoken)
         self._input.reset()
         await self.tell("session.updated", session=self.session.data)
 
     async def _append(self, message: Message) -> None:
-        read(message, "audio", str)
         await self._input.append(sound(message, "audio"))
 
     async def _commit(self, message: Message) -> None:
@@ -142,10 +162,13 @@ class Realtime:
         raise VendorError(400, "output_audio_buffer.clear is for WebRTC and SIP alone.", "invalid_value")
 
     async def _create(self, message: Message) -> None:
-        await self.add(given_item(read(message, "item", dict)), optional(message, "previous_item_id", str) or TAIL)
+        item = given_item(read(message, "item", dict))
+        item.said = await self._input.spoken_in(item)
+        await self.add(item, optional(message, "previous_item_id", str) or TAIL)
 
     async def _retrieve(self, message: Message) -> None:
-        await self.tell("conversation.item.retrieved", item=self._item(message, "item_retrieve_invalid_item_id").data)
+        item = self._item(message, "item_retrieve_invalid_item_id")
+        await self.tell("conversation.item.retrieved", item=item.shown())
 
     async def _delete(self, message: Message) -> None:
         item = self._item(message, "item_delete_invalid_item_id")
@@ -154,14 +177,9 @@ class Realtime:
 
     async def _truncate(self, message: Message) -> None:
         item = self._item(message, "item_truncate_invalid_item_id")
-        index, end = read(message, "content_index", int, 0), read(message, "audio_end_ms", int)
-        if item.data.get("role") != "assistant" or item.said is None:
-            raise VendorError(400, "Only model output audio messages can be truncated.", "invalid_value")
-        sent = round(item.seconds * 1000)
-        if not 0 <= end <= sent:
-            raise VendorError(400, f"Audio content of {sent}ms is already shorter than {end}ms", "invalid_value")
-        item.truncate(end / 1000)
-        await self.tell("conversation.item.truncated", item_id=item.id, content_index=index, audio_end_ms=end)
+        end = read(message, "audio_end_ms", int)
+        item.truncate(end)
+        await self.tell("conversation.item.truncated", item_id=item.id, content_index=0, audio_end_ms=end)
 
     async def _respond(self, message: Message) -> None:
         params, since = read(message, "response", dict, {}), self.socket.arrived
@@ -171,21 +189,33 @@ class Realtime:
             await self.respond(params, since)
 
     async def _cancel(self, message: Message) -> None:
-        if self._response is None or self._response.done:
+        response_id = optional(message, "response_id", str)
+        under_way = [response for response in (self._response, *self._apart) if response and not response.done]
+        wanted = (response for response in under_way if response_id in (None, response.id))
+        response = next(wanted, None)
+        if response is None or (response_id is None and response is not self._response):
             raise VendorError(400, "Cancellation failed: no active response found", "response_cancel_not_active")
-        await self._response.cancel("client_cancelled")
+        await response.cancel("client_cancelled")
+
+    def _check_free(self) -> None:
+        if self._response is not None and not self._response.done:
+            message = (
+                f"Conversation already has an active response in progress: {self._response.id}. "
+                "Wait until the response is finished before creating a new one."
+            )
+            raise VendorError(400, message, "conversation_already_has_active_response")
 
     def _item(self, message: Message, code: str) -> Item:
         item_id = read(message, "item_id", str)
         item = self.conversation.find(item_id)
         if item is None:
-            raise VendorError(400, f"Item with item_id not found: {item_id}", code)
+            raise VendorError(400, f"Item with item_id not found: {item_id}", code, param="item_id")
         return item
 
 
 def _told(error: VendorError, event_id: str | None) -> dict[str, object]:
     kind = "server_error" if error.status >= 500 else "invalid_request_error"
-    return {"type": kind, "code": error.code, "message": error.message, "param": None, "event_id": event_id}
+    return {"type": kind, "code": error.code, "message": error.message, "param": error.param, "event_id": event_id}
 
 
 async def realtime(socket: Socket) -> None:

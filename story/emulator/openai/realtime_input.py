@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from functools import partial
 from typing import TYPE_CHECKING
 
 from story.emulator.audio import from_logarithmic
-from story.emulator.hearing import Ended, Heard, Listener, Started, Transcript, Utterance
+from story.emulator.fields import objects, sound
+from story.emulator.hearing import Ended, Heard, Listener, Started, Transcript, Utterance, transcribe
 from story.emulator.latency import Stage
-from story.emulator.openai.conversation import tokens
-from story.emulator.openai.realtime_items import Item, new_item
+from story.emulator.openai.conversation import text_of, tokens
+from story.emulator.openai.realtime_items import Item, new_id, new_item
 from story.emulator.vendor import VendorError
 
 if TYPE_CHECKING:
@@ -28,29 +28,44 @@ class Input:
 
     def __init__(self, realtime: Realtime) -> None:
         self._realtime = realtime
-        self._item_id = _new_id()
+        self._item_id = new_id()
         self._bytes = 0
         self._pending: list[tuple[Utterance, float]] = []
         self._listener = self._new_listener()
+        self._idle_since: float | None = None
         self.tokens = 0
 
     def reset(self) -> None:
-        """Begin anew: the settings have changed."""
-        detected = self._realtime.session.turn_detection is not None
-        silence = self._realtime.session.silence if detected else _LONGEST_SILENCE
-        if self._listener.silence != silence or self._rate != self._realtime.session.input_format.rate:
+        """The settings have changed: what is being said goes on, unless it comes in another rate."""
+        self._listener.silence = self._silence
+        if self._listening_rate != self._rate:
             self._listener.close()
             self._listener = self._new_listener(self._listener.now)
 
+    def spoken(self, seconds: float) -> None:
+        """A response has ended, whose sound takes so long to play: from then on the caller is silent."""
+        self._idle_since = self._listener.now + seconds
+
+    async def spoken_in(self, item: Item) -> str | None:
+        """The words in an item that a client gives, None where it has no sound. Its sound is taken out of it."""
+        content = [dict(part) for part in objects(item.data, "content")]
+        if not any(part.get("audio") for part in content):
+            return None
+        for part in content:
+            if (pcm := self._decoded(sound(part, "audio"))) and not part.get("transcript"):
+                heard = await transcribe(self._realtime.emulation.ears, pcm, self._rate)
+                part["transcript"] = heard.text
+            part.pop("audio", None)
+        item.data["content"] = content
+        return text_of(content)
+
     async def append(self, data: bytes) -> None:
         """Hear more sound, as the session's format has it."""
-        chosen = self._realtime.session.input_format
-        pcm = data if chosen.codec == "pcm" else from_logarithmic(data, chosen.codec)
-        if len(pcm) % 2:
-            raise VendorError(400, "Invalid 'audio': expected whole 16-bit samples.", "invalid_value")
+        pcm = self._decoded(data)
         self._bytes += len(pcm)
         for event in self._listener.feed(pcm):
             await self._hear(event)
+        await self._prompt_if_idle()
 
     async def commit(self) -> None:
         """The client says that the turn is over. Raises VendorError where there is hardly any sound."""
@@ -85,19 +100,37 @@ class Input:
         if detection is None:
             return
         if isinstance(event, Started):
+            self._idle_since = None
             padding = detection.get("prefix_padding_ms", 300)
             start = max(0, round(event.start * 1000) - padding)
+            turn = round((self._listener.now - start / 1000) * self._rate) * 2
+            self._bytes = min(self._bytes, turn)  # the silence before it is no part of the turn
             await self._realtime.tell("input_audio_buffer.speech_started", audio_start_ms=start, item_id=self._item_id)
-            if detection["interrupt_response"]:
+            if detection.get("interrupt_response"):
                 await self._realtime.interrupt()
         elif isinstance(event, Ended):
             end = round((event.end + event.quiet) * 1000)
             await self._realtime.tell("input_audio_buffer.speech_stopped", audio_end_ms=end, item_id=self._item_id)
             await self._commit(event.quiet)
 
+    async def _prompt_if_idle(self) -> None:
+        """Have the model ask where the caller is, if nothing was said for as long as the session allows."""
+        detection = self._realtime.session.turn_detection
+        allowed = detection.get("idle_timeout_ms") if detection is not None else None
+        if allowed is None or self._idle_since is None or self._listener.speaking or self._realtime.answering:
+            return
+        if self._listener.now - self._idle_since < allowed / 1000:
+            return
+        start, end = round(self._idle_since * 1000), round(self._listener.now * 1000)
+        self._idle_since = None
+        await self._realtime.tell(
+            "input_audio_buffer.timeout_triggered", audio_start_ms=start, audio_end_ms=end, item_id=self._item_id
+        )
+        await self._commit(0.0)
+
     async def _commit(self, quiet: float) -> None:
         """Make an item of the buffer. quiet: seconds of silence at its end."""
-        item_id, self._item_id = self._item_id, _new_id()
+        item_id, self._item_id = self._item_id, new_id()
         seconds, self._bytes = self._bytes / 2 / self._rate, 0
         pending, self._pending = self._pending, []
         self.tokens += round(seconds * _AUDIO_TOKENS_A_SECOND)
@@ -109,9 +142,8 @@ class Input:
         await self._realtime.tell("input_audio_buffer.committed", previous_item_id=previous, item_id=item_id)
         await self._realtime.add(item)
         heard = self._realtime.socket.arrived - quiet
-        answers = not self._realtime.session.transcribes_only
-        detection = self._realtime.session.turn_detection
-        answers = answers and detection is not None and bool(detection["create_response"])
+        detection = self._realtime.session.turn_detection or {}
+        answers = not self._realtime.session.transcribes_only and bool(detection.get("create_response"))
         self._realtime.socket.beside(self._understand(item, pending, seconds, heard, answers=answers))
 
     async def _understand(
@@ -142,10 +174,23 @@ class Input:
     def _rate(self) -> int:
         return self._realtime.session.input_format.rate
 
+    @property
+    def _silence(self) -> float:
+        session = self._realtime.session
+        return session.silence if session.turn_detection is not None else _LONGEST_SILENCE
+
+    def _decoded(self, data: bytes) -> bytes:
+        """Sound in the session's format as s16le. Raises VendorError."""
+        codec = self._realtime.session.input_format.codec
+        pcm = data if codec == "pcm" else from_logarithmic(data, codec)
+        if len(pcm) % 2:
+            message = "Invalid 'audio': expected whole 16-bit samples."
+            raise VendorError(400, message, "invalid_value", param="audio")
+        return pcm
+
     def _new_listener(self, since: float = 0.0) -> Listener:
-        detected = self._realtime.session.turn_detection is not None
-        silence = self._realtime.session.silence if detected else _LONGEST_SILENCE
-        return Listener(self._realtime.emulation.ears, self._rate, silence=silence, since=since)
+        self._listening_rate = self._rate
+        return Listener(self._realtime.emulation.ears, self._rate, silence=self._silence, since=since)
 
 
 def _usage(model: str, seconds: float, text: str) -> dict[str, object]:
@@ -155,7 +200,3 @@ def _usage(model: str, seconds: float, text: str) -> dict[str, object]:
     details = {"audio_tokens": sound, "text_tokens": 0}
     counts = {"input_tokens": sound, "output_tokens": written, "total_tokens": sound + written}
     return {"type": "tokens", **counts, "input_token_details": details}
-
-
-def _new_id() -> str:
-    return f"item_{uuid.uuid4().hex[:20]}"

@@ -7,48 +7,56 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from story.emulator.brain import Said
-from story.emulator.fields import objects, read
 from story.emulator.openai.conversation import said_in
 from story.emulator.vendor import VendorError
 
 ROOT = "root"
 TAIL = "\0tail"
-_KINDS = ("message", "function_call", "function_call_output")
-_PARTS = {
-    "user": ("input_text", "input_audio", "input_image"),
-    "assistant": ("output_text", "output_audio"),
-    "system": ("input_text",),
-}
 
 
 @dataclass
 class Item:
     """An item, and what its sound says. data: as the API shows it. seconds: of sound that was sent for it.
 
-    said: the words of its sound, None where it has none.
+    said: the words of its sound, None where it has none. heard: the seconds of the sound that the caller heard, None
+    for all of it.
     """
 
     data: dict[str, object]
     said: str | None = None
     seconds: float = 0.0
+    heard: float | None = None
 
     @property
     def id(self) -> str:
         return str(self.data["id"])
 
-    def truncate(self, seconds: float) -> None:
-        """Only so much of its sound was heard: the rest was not said."""
-        if self.said is not None and self.seconds > 0:
-            words = self.said.split()
-            self.said = " ".join(words[: round(len(words) * seconds / self.seconds)])
-        self.seconds = seconds
+    def shown(self) -> dict[str, object]:
+        """As the API shows it at this moment."""
+        return dict(self.data)
+
+    def truncate(self, milliseconds: int) -> None:
+        """Only so much of its sound was heard: the rest was not said. Raises VendorError."""
+        if self.data.get("role") != "assistant" or self.said is None:
+            message = "Only model output audio messages can be truncated"
+            raise VendorError(400, message, "unsupported_content_type")
+        there = round((self.seconds if self.heard is None else self.heard) * 1000)
+        if milliseconds > there:
+            message = f"Audio content of {there}ms is already shorter than {milliseconds}ms"
+            raise VendorError(400, message, "invalid_value")
+        self.heard = milliseconds / 1000
+        self.data["content"] = [{"type": "output_audio"}]  # the vendor keeps no words that nobody heard
 
     def entry(self) -> Said | None:
         """The item as a part of what a brain is asked."""
         entry = said_in(self.data)
         if entry is None or self.said is None:
             return entry
-        return Said(entry.who, self.said, entry.calls, entry.call_id)
+        text = self.said
+        if self.heard is not None and self.seconds > 0:
+            words = text.split()
+            text = " ".join(words[: round(len(words) * self.heard / self.seconds)])
+        return Said(entry.who, text, entry.calls, entry.call_id)
 
 
 @dataclass
@@ -64,11 +72,16 @@ class Conversation:
         """Put an item after `previous` (an id, ROOT for the head, TAIL); the id of the one before it, if any.
 
         Raises:
-            VendorError: there is no item `previous`, or one of the same id.
+            VendorError: there is no item `previous`, one of the same id, or no call that `item` is the result of.
         """
         if self.find(item.id) is not None:
             message = f"Error adding item: an item with id '{item.id}' already exists."
             raise VendorError(400, message, "item_create_duplicate_item_id")
+        call_id = item.data.get("call_id")
+        if item.data["type"] == "function_call_output" and not any(
+            other.data["type"] == "function_call" and other.data.get("call_id") == call_id for other in self.items
+        ):
+            raise VendorError(400, f"Tool call ID '{call_id}' not found in conversation.", "invalid_tool_call_id")
         if previous == TAIL or previous is None:
             index = len(self.items)
         elif previous == ROOT:
@@ -93,31 +106,19 @@ class Conversation:
 
 
 def given_item(data: Mapping[str, object]) -> Item:
-    """An item as a client creates it. Raises VendorError(400)."""
-    kind = read(data, "type", str)
-    if kind not in _KINDS:
-        raise VendorError(400, f"Invalid value: '{kind}' for 'item.type'.", "invalid_value")
-    item = {**data, "id": read(data, "id", str, f"item_{uuid.uuid4().hex[:20]}"), "object": "realtime.item"}
-    item["status"] = "completed"
-    if kind == "function_call":
-        read(data, "name", str)
-        item["call_id"] = read(data, "call_id", str, f"call_{uuid.uuid4().hex[:20]}")
-    if kind == "function_call_output":
-        read(data, "call_id", str)
-        read(data, "output", str, "")
-    if kind == "message":
-        role = read(data, "role", str)
-        if role not in _PARTS:
-            raise VendorError(400, f"Invalid value: '{role}' for 'item.role'.", "invalid_value")
-        for part in objects(data, "content"):
-            if part.get("type") not in _PARTS[role]:
-                known = ", ".join(f"'{name}'" for name in _PARTS[role])
-                message = f"Invalid value: '{part.get('type')}'. Supported values for role '{role}' are: {known}."
-                raise VendorError(400, message, "invalid_value")
+    """An item as a client creates it: what is in it was checked."""
+    item = {**data, "id": data.get("id") or new_id(), "object": "realtime.item", "status": "completed"}
+    if data["type"] == "function_call" and not data.get("call_id"):
+        item["call_id"] = f"call_{uuid.uuid4().hex[:20]}"
     return Item(item)
+
+
+def new_id() -> str:
+    """The id of an item."""
+    return f"item_{uuid.uuid4().hex[:20]}"
 
 
 def new_item(kind: str, **fields: object) -> Item:
     """An item that the server makes, in progress."""
-    shared = {"id": f"item_{uuid.uuid4().hex[:20]}", "object": "realtime.item", "type": kind, "status": "in_progress"}
+    shared = {"id": new_id(), "object": "realtime.item", "type": kind, "status": "in_progress"}
     return Item({**shared, **fields})

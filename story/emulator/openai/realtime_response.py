@@ -6,16 +6,17 @@ import asyncio
 import base64
 import json
 import uuid
-from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from story.emulator.audio import chunks
 from story.emulator.brain import BrainError, Prompt, Said, ToolCall
 from story.emulator.exchange import until
 from story.emulator.fields import objects, optional, read
 from story.emulator.latency import Stage
-from story.emulator.openai.conversation import prompt_tokens, said_in, tokens, tool_choice, tools
-from story.emulator.openai.realtime_items import Item, new_item
+from story.emulator.openai.conversation import checked, prompt_tokens, tokens, tool_choice, tools
+from story.emulator.openai.realtime_items import Item, given_item, new_item
+from story.emulator.openai.realtime_session import format_of, voice_of
 from story.emulator.synthesis import synthesise
 from story.emulator.vendor import VendorError
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 _DELTA_SECONDS = 0.1
 _AUDIO_TOKENS_A_SECOND = 20
 """The vendor counts one for each 50 ms of sound that it makes."""
+_AUDIO_TOKENS_A_TEXT_TOKEN = 5
+"""About: a token is four characters, which take a quarter of a second to say."""
+_UNLIMITED = {"name": "tokens", "limit": 1_000_000, "remaining": 1_000_000, "reset_seconds": 0.0}
+"""Nothing is limited here, but clients are told at the beginning of each response."""
 _SENTENCE_ENDS = (".", "!", "?", "…")
 
 
@@ -40,13 +45,18 @@ class Response:
         self.id = f"resp_{uuid.uuid4().hex[:20]}"
         self._realtime = realtime
         self._due = due
-        session = realtime.session.data
-        modalities = read(params, "output_modalities", list, session["output_modalities"])
-        if modalities not in (["audio"], ["text"]):
-            raise VendorError(400, "Invalid 'response.output_modalities'.", "invalid_value")
-        self._modality = str(modalities[0])
+        session = realtime.session
+        self._modality = str(read(params, "output_modalities", list, session.data["output_modalities"])[0])
         self._metadata = optional(params, "metadata", dict)
         self._apart = params.get("conversation") == "none"
+        wanted = read(read(params, "audio", dict, {}), "output", dict, {})
+        changed = {name: value for name, value in wanted.items() if value is not None}
+        self._sounds: dict[str, Any] = {name: changed.get(name, value) for name, value in session.output.items()}
+        if realtime.has_spoken and not self._apart and self._sounds["voice"] != session.output["voice"]:
+            message = "Cannot update a conversation's voice if assistant audio is present."
+            raise VendorError(400, message, "cannot_update_voice")
+        self._most = read(params, "max_output_tokens", object, session.data["max_output_tokens"])
+        self._cut = False
         self.prompt = self._asked(params)
         self._output: list[Item] = []
         self._item: Item | None = None
@@ -78,22 +88,38 @@ class Response:
         session = self._realtime.session.data
         instructions = read(params, "instructions", str, read(session, "instructions", str, ""))
         said = [Said("system", instructions)] if instructions else []
-        if "input" in params:
-            said += [entry for item in objects(params, "input") if (entry := said_in(item)) is not None]
-        else:
+        if params.get("input") is None:
             said += self._realtime.conversation.said()
-        source = {name: params.get(name, session.get(name)) for name in ("tools", "tool_choice")}
-        return Prompt(said, tools(source), tool_choice(source))
+        else:
+            said += [entry for item in self._given(params) if (entry := item.entry()) is not None]
+        source = {
+            name: session[name] if params.get(name) is None else params[name] for name in ("tools", "tool_choice")
+        }
+        return checked(Prompt(said, tools(source), tool_choice(source)))
+
+    def _given(self, params: Mapping[str, object]) -> Iterator[Item]:
+        """The items of `input`, of which some may be the conversation's. Raises VendorError."""
+        for index, given in enumerate(objects(params, "input")):
+            if given["type"] != "item_reference":
+                yield given_item(given)
+            elif (item := self._realtime.conversation.find(given["id"])) is not None:
+                yield item
+            else:
+                where = f"response.input[{index}].id"
+                raise VendorError(400, f"Item with item_id not found: {given['id']}", "invalid_value", param=where)
 
     async def _run(self, *, cancelled: bool = False) -> None:
         self._begun = True
         status: str = "completed"
         details: dict[str, object] | None = None
         await self._tell("response.created", response=self._shown("in_progress"))
+        await self._tell("rate_limits.updated", rate_limits=[_UNLIMITED])
         try:
             if cancelled:
                 raise asyncio.CancelledError
             await self._answer()
+            if self._cut:
+                status, details = "incomplete", {"type": "incomplete", "reason": "max_output_tokens"}
         except asyncio.CancelledError:
             status, details = "cancelled", {"type": "cancelled", "reason": self._reason}
         except BrainError as error:
@@ -101,16 +127,20 @@ class Response:
             status, details = "failed", {"type": "failed", "error": told}
         if self._item is not None:
             await self._close_item("incomplete")
+        if not self._apart:
+            self._realtime.spoken(self._spoken)
         await self._tell("response.done", response=self._shown(status, details, self._usage()))
 
     async def _answer(self) -> None:
         first = True
-        answer = self._realtime.emulation.brain.answer(self.prompt)
+        answer = self._within(self._realtime.emulation.brain.answer(self.prompt))
         async for part in self._stretches(answer):
             speech = None
             if isinstance(part, str) and self._modality == "audio":
-                session = self._realtime.session
-                speech = await synthesise(self._realtime.emulation, part, session.output_format, voice=session.voice)
+                format, voice = format_of(self._sounds["format"]), voice_of(self._sounds["voice"])
+                speech = await synthesise(
+                    self._realtime.emulation, part, format, voice=voice, speed=float(self._sounds["speed"])
+                )
             if first:
                 await until(self._due)
                 first = False
@@ -130,7 +160,20 @@ class Response:
                 await self._sound(speech.data, speech.seconds)
         await until(self._due)  # an answer of nothing takes as long
         if self._item is not None:
-            await self._close_item("completed")
+            await self._close_item("incomplete" if self._cut else "completed")
+
+    async def _within(self, parts: AsyncIterator[str | ToolCall]) -> AsyncIterator[str | ToolCall]:
+        """As many of `parts` as the response may have tokens."""
+        counted = 0
+        async for part in parts:
+            if isinstance(part, ToolCall):
+                counted += tokens(part.name + json.dumps(dict(part.arguments)))
+            else:
+                counted += tokens(part) * (1 + (_AUDIO_TOKENS_A_TEXT_TOKEN if self._modality == "audio" else 0))
+            if isinstance(self._most, int) and counted > self._most:
+                self._cut = True
+                return
+            yield part
 
     async def _stretches(self, parts: AsyncIterator[str | ToolCall]) -> AsyncIterator[str | ToolCall]:
         """Text in sentences where it is to be spoken, as it comes where it is not; calls as they come."""
@@ -193,7 +236,7 @@ class Response:
 
     async def _open_item(self, item: Item) -> None:
         index = len(self._output)
-        await self._tell("response.output_item.added", response_id=self.id, output_index=index, item=dict(item.data))
+        await self._tell("response.output_item.added", response_id=self.id, output_index=index, item=item.shown())
         if not self._apart:
             await self._realtime.add(item, done=False)
 
@@ -205,10 +248,10 @@ class Response:
         item.data["status"] = status
         if not self._apart:
             before = self._realtime.conversation.before(item)
-            await self._tell("conversation.item.done", previous_item_id=before, item=item.data)
+            await self._tell("conversation.item.done", previous_item_id=before, item=item.shown())
         index = len(self._output)
         self._output.append(item)
-        await self._tell("response.output_item.done", response_id=self.id, output_index=index, item=item.data)
+        await self._tell("response.output_item.done", response_id=self.id, output_index=index, item=item.shown())
 
     async def _close_message(self, item: Item) -> None:
         text = "".join(self._text)
@@ -218,7 +261,8 @@ class Response:
             await self._part("response.output_audio.done")
             await self._part("response.output_audio_transcript.done", transcript=text)
             await self._part("response.content_part.done", part={"type": "audio", "transcript": text})
-            item.data["content"] = [{"type": "output_audio", "transcript": text}]
+            if item.heard is None:
+                item.data["content"] = [{"type": "output_audio", "transcript": text}]
         else:
             await self._part("response.output_text.done", text=text)
             await self._part("response.content_part.done", part={"type": "text", "text": text})
@@ -237,17 +281,16 @@ class Response:
         return self._realtime.draw("realtime", self._realtime.session.model, stage)
 
     def _shown(self, status: str, details: object = None, usage: object = None) -> dict[str, object]:
-        session = self._realtime.session.data
         return {
             "object": "realtime.response",
             "id": self.id,
             "status": status,
             "status_details": details,
-            "output": [item.data for item in self._output],
+            "output": [item.shown() for item in self._output],
             "conversation_id": None if self._apart else self._realtime.conversation_id,
             "output_modalities": [self._modality],
-            "max_output_tokens": session["max_output_tokens"],
-            "audio": {"output": session["audio"].get("output")},
+            "max_output_tokens": self._most,
+            "audio": {"output": {name: self._sounds[name] for name in ("format", "voice")}},
             "usage": usage,
             "metadata": self._metadata,
         }

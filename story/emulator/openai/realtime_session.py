@@ -10,6 +10,7 @@ from typing import Any
 
 from story.emulator.audio import Format
 from story.emulator.fields import read
+from story.emulator.openai.realtime_fields import SESSION, TRANSCRIPTION_SESSION
 from story.emulator.vendor import VendorError
 
 RATE = 24_000
@@ -18,7 +19,7 @@ _TELEPHONE_RATE = 8_000
 EAGERNESS_SECONDS = {"low": 0.8, "medium": 0.5, "auto": 0.5, "high": 0.3}
 """Of silence after which semantic turn detection takes a turn for ended. The vendor waits up to 8, 4 and 2 s for a
 sentence that is not finished; this one has no ear for that."""
-_SERVER_VAD = {
+_SERVER_VAD: Mapping[str, object] = {
     "type": "server_vad",
     "threshold": 0.5,
     "prefix_padding_ms": 300,
@@ -27,55 +28,52 @@ _SERVER_VAD = {
     "create_response": True,
     "interrupt_response": True,
 }
-_SEMANTIC_VAD = {"type": "semantic_vad", "eagerness": "auto", "create_response": True, "interrupt_response": True}
+_SEMANTIC_VAD: Mapping[str, object] = {
+    "type": "semantic_vad",
+    "eagerness": "auto",
+    "create_response": True,
+    "interrupt_response": True,
+}
+_OF_RESPONSES = ("idle_timeout_ms", "create_response", "interrupt_response")
+
+_NULLABLE = ("transcription", "noise_reduction", "turn_detection")
+"""What null turns off; of everything else it restores the default."""
+_MERGED = ("transcription", "noise_reduction")
+"""Of what an update may give a part."""
 
 
 class Session:
     """What a session is set to."""
 
     def __init__(self, model: str, *, transcription: bool) -> None:
+        """model: as the address names it; "" where it names none, then an update may."""
         self.transcribes_only = transcription
-        sound = {"type": "audio/pcm", "rate": RATE}
-        heard = {"format": sound, "transcription": None, "noise_reduction": None, "turn_detection": dict(_SERVER_VAD)}
-        self.data: dict[str, Any] = {
-            "type": "transcription" if transcription else "realtime",
-            "object": "realtime.transcription_session" if transcription else "realtime.session",
-            "id": f"sess_{uuid.uuid4().hex[:20]}",
-            "expires_at": int(time.time()) + 3600,
-            "audio": {"input": heard},
-            "include": None,
-        }
-        if not transcription:
-            self.data |= {
-                "model": model or "gpt-realtime",
-                "output_modalities": ["audio"],
-                "instructions": "",
-                "tools": [],
-                "tool_choice": "auto",
-                "max_output_tokens": "inf",
-                "tracing": None,
-                "truncation": "auto",
-                "prompt": None,
-            }
-            self.data["audio"]["output"] = {"format": dict(sound), "voice": "marin", "speed": 1.0}
+        self.data = _defaults(model, transcription=transcription)
+        self._initial = copy.deepcopy(self.data)
+        self._fixed_model = model
 
-    def update(self, changes: Mapping[str, object]) -> None:
-        """Merge `changes` in: what they leave out stays, null unsets. Raises VendorError; then nothing changes."""
-        kind = changes.get("type", self.data["type"])
-        if kind != self.data["type"]:
-            raise VendorError(400, "Passing a different session type is not allowed.", "invalid_value")
+    def update(self, changes: Mapping[str, object], *, has_spoken: bool = False) -> None:
+        """Merge `changes` in: what they leave out stays, null unsets.
+
+        has_spoken: whether the model has, after which it keeps its voice. Raises VendorError; then nothing changes.
+        """
+        if changes.get("type") not in (None, self.data["type"]):
+            message = "Passing a different session type is not allowed."
+            raise VendorError(400, message, "invalid_value", param="session.type")
+        (TRANSCRIPTION_SESSION if self.transcribes_only else SESSION)(changes, "session")
         merged = copy.deepcopy(self.data)
         for name, value in changes.items():
             if name == "audio":
-                self._merge_audio(merged["audio"], _table(changes, "audio"))
+                self._merge_audio(merged["audio"], read(changes, "audio", dict, {}))
             else:
-                merged[name] = copy.deepcopy(value)
-        before, self.data = self.data, merged
-        try:
-            self._check()
-        except VendorError:
-            self.data = before
-            raise
+                merged[name] = copy.deepcopy(value if value is not None else self._initial.get(name))
+        if self._fixed_model and merged.get("model") != self.data.get("model"):
+            message = f"A session of model '{self._fixed_model}' can't be changed to another model."
+            raise VendorError(400, message, "invalid_value", param="session.model")
+        if has_spoken and merged["audio"].get("output", {}).get("voice") != self.output.get("voice"):
+            message = "Cannot update a conversation's voice if assistant audio is present."
+            raise VendorError(400, message, "cannot_update_voice")
+        self.data = merged
 
     @property
     def model(self) -> str:
@@ -102,69 +100,75 @@ class Session:
 
     @property
     def input_format(self) -> Format:
-        return _format(self.data["audio"]["input"]["format"])
+        return format_of(self.data["audio"]["input"]["format"])
 
     @property
-    def output_format(self) -> Format:
-        return _format(self.data["audio"].get("output", {}).get("format"))
+    def output(self) -> dict[str, Any]:
+        """Format, voice and speed of what the model says; empty where it says nothing."""
+        told: dict[str, Any] = self.data["audio"].get("output", {})
+        return told
 
-    @property
-    def voice(self) -> str | None:
-        voice = self.data["audio"].get("output", {}).get("voice")
-        return voice if isinstance(voice, str) else None
-
-    @staticmethod
-    def _merge_audio(audio: dict[str, Any], changes: Mapping[str, object]) -> None:
+    def _merge_audio(self, audio: dict[str, Any], changes: Mapping[str, object]) -> None:
         for side in changes:
-            told = _table(changes, side)
-            here = audio.setdefault(side, {})
-            for name, value in told.items():
-                if isinstance(value, dict) and isinstance(here.get(name), dict) and name != "turn_detection":
+            here = audio[side]
+            for name, value in read(changes, side, dict, {}).items():
+                if name == "turn_detection" and isinstance(value, dict):
+                    given = {field: told for field, told in value.items() if told is not None}
+                    here[name] = {**_detection(str(value["type"]), transcription=self.transcribes_only), **given}
+                elif isinstance(value, dict) and isinstance(here[name], dict) and name in _MERGED:
                     here[name] = {**here[name], **value}
+                elif value is None and name not in _NULLABLE:
+                    here[name] = copy.deepcopy(self._initial["audio"][side][name])
                 else:
                     here[name] = copy.deepcopy(value)
 
-    def _check(self) -> None:
-        heard = self.data["audio"]["input"]
-        detection = heard.get("turn_detection")
-        if detection is not None:
-            kind = read(_table(heard, "turn_detection"), "type", str, "server_vad")
-            if kind not in ("server_vad", "semantic_vad"):
-                raise _invalid(kind, "session.audio.input.turn_detection.type", ("server_vad", "semantic_vad"))
-            whole = {**(_SERVER_VAD if kind == "server_vad" else _SEMANTIC_VAD), **detection, "type": kind}
-            if whole.get("eagerness", "auto") not in EAGERNESS_SECONDS:
-                where = "session.audio.input.turn_detection.eagerness"
-                raise _invalid(whole["eagerness"], where, tuple(EAGERNESS_SECONDS))
-            read(whole, "silence_duration_ms", float, 500.0)
-            heard["turn_detection"] = whole
-        if heard.get("transcription") is not None:
-            _table(heard, "transcription")
-        _format(heard.get("format"))
-        _format(self.data["audio"].get("output", {}).get("format"))
-        if not self.transcribes_only:
-            if self.data["output_modalities"] not in (["audio"], ["text"]):
-                raise _invalid(self.data["output_modalities"], "session.output_modalities", ("['audio']", "['text']"))
-            read(self.data, "instructions", str, "")
-            read(self.data, "tools", list, [])
+
+def _detection(kind: str, *, transcription: bool) -> dict[str, object]:
+    """A kind of turn detection as it is by default. A session that only transcribes has no responses to begin."""
+    whole = _SERVER_VAD if kind == "server_vad" else _SEMANTIC_VAD
+    return {name: value for name, value in whole.items() if not (transcription and name in _OF_RESPONSES)}
 
 
-def _table(data: Mapping[str, object], name: str) -> dict[str, Any]:
-    return read(data, name, dict)
-
-
-def _format(told: object) -> Format:
-    if told is None:
+def format_of(told: Mapping[str, object]) -> Format:
+    """The format of sound that an object of the API names."""
+    if told["type"] == "audio/pcm":
         return Format("pcm", RATE)
-    kind = told.get("type") if isinstance(told, dict) else told
-    if kind == "audio/pcm":
-        return Format("pcm", RATE)
-    if kind == "audio/pcmu":
-        return Format("mulaw", _TELEPHONE_RATE)
-    if kind == "audio/pcma":
-        return Format("alaw", _TELEPHONE_RATE)
-    raise _invalid(kind, "session.audio.format.type", ("audio/pcm", "audio/pcmu", "audio/pcma"))
+    return Format("mulaw" if told["type"] == "audio/pcmu" else "alaw", _TELEPHONE_RATE)
 
 
-def _invalid(value: object, where: str, known: tuple[str, ...]) -> VendorError:
-    listed = ", ".join(f"'{name}'" for name in known)
-    return VendorError(400, f"Invalid value: '{value}' for '{where}'. Supported values are: {listed}.", "invalid_value")
+def voice_of(told: object) -> str | None:
+    """The name of a voice, or the id of one of the user's own."""
+    voice = told.get("id") if isinstance(told, dict) else told
+    return voice if isinstance(voice, str) else None
+
+
+def _defaults(model: str, *, transcription: bool) -> dict[str, Any]:
+    sound = {"type": "audio/pcm", "rate": RATE}
+    heard = {
+        "format": sound,
+        "transcription": None,
+        "noise_reduction": None,
+        "turn_detection": _detection("server_vad", transcription=transcription),
+    }
+    data: dict[str, Any] = {
+        "type": "transcription" if transcription else "realtime",
+        "object": "realtime.transcription_session" if transcription else "realtime.session",
+        "id": f"sess_{uuid.uuid4().hex[:20]}",
+        "expires_at": int(time.time()) + 3600,
+        "audio": {"input": heard},
+        "include": None,
+    }
+    if not transcription:
+        data |= {
+            "model": model or "gpt-realtime",
+            "output_modalities": ["audio"],
+            "instructions": "",
+            "tools": [],
+            "tool_choice": "auto",
+            "max_output_tokens": "inf",
+            "tracing": None,
+            "truncation": "auto",
+            "prompt": None,
+        }
+        data["audio"]["output"] = {"format": dict(sound), "voice": "marin", "speed": 1.0}
+    return data
