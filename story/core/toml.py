@@ -38,13 +38,21 @@ class TomlFile:
 
     @staticmethod
     def _find(lines: Sequence[str], table: Sequence[str], key: Sequence[str]) -> int | None:
-        """The line of dotted `key` under the header of `table`; of the header itself where `key` is empty."""
+        """The line of dotted `key` under the header of `table`; of the header itself where `key` is empty.
+
+        A number at the end of `table` is the place of a table among those of the same [[header]].
+        """
         inside = not table
-        header = re.compile(r"^\s*\[\[?\s*" + _dotted(table) + r"\s*\]\]?") if table else None
+        place = int(table[-1]) if len(table) > 1 and table[-1].isdecimal() else None
+        names = table if place is None else table[:-1]
+        header = re.compile(r"^\s*\[\[?\s*" + _dotted(names) + r"\s*\]\]?") if table else None
         wanted = re.compile(r"^\s*" + _dotted(key) + r"\s*[=.]") if key else None
+        passed = 0
         for number, line in enumerate(lines, start=1):
             if line.lstrip().startswith("["):
-                inside = bool(header and header.match(line))
+                met = bool(header and header.match(line))
+                passed += met
+                inside = met and place in (None, passed - 1)
                 if inside and wanted is None:
                     return number
             elif inside and wanted and wanted.match(line):

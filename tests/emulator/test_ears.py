@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import wave
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -169,7 +170,14 @@ async def test_lines_come_in_order_and_over_again() -> None:
         ('{"turns": [{"file": "x.wav"}]}', "has no `words`"),
         ('{"turns": [{"file": "x.wav", "words": [["a", 1]]}]}', "not of the form"),
         ('{"turns": [{"file": "x.wav", "words": [["a", 1, 2], ["b", 0, 1]]}]}', "not in the order"),
-        ('{"turns": [{"file": "x.wav", "words": []}]}', "can't be read"),
+        ('{"turns": [{"file": "x.wav", "words": []}]}', "can't be read: No such file"),
+        ('{"turns": [{"file": ".", "words": []}]}', "can't be read: Is a directory"),
+        ('{"turns": [{"file": "\\u0000", "words": []}]}', "can't be read"),
+        ('{"turns": [{"file": "x.wav", "words": [["a", 0, 1e99]]}]}', "not of the form"),
+        ('{"turns": [{"file": "x.wav", "words": [["a", 0, ' + "9" * 400 + "]]}]}", "not of the form"),
+        ('{"turns": [{"file": "x.wav", "words": [["a", NaN, 1]]}]}', "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
+        ('[{"turns": [{}]}]', "has no `file`"),
     ],
 )
 def test_a_bad_list_of_clips_is_one_clear_error(tmp_path: Path, text: str, message: str) -> None:
@@ -177,6 +185,27 @@ def test_a_bad_list_of_clips_is_one_clear_error(tmp_path: Path, text: str, messa
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         load_clips(path)
+
+
+def test_a_list_of_clips_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "clips.json").write_bytes(b'{"turns": "\xe9"}')
+    with pytest.raises(ConfigError, match=r"clips\.json: not UTF-8"):
+        load_clips(tmp_path / "clips.json")
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "message"),
+    [(0, 16_000, "too short"), (3_999, 16_000, "too short"), (800, 40, "40 samples a second")],
+)
+def test_a_clip_that_can_t_be_recognised(tmp_path: Path, samples: int, rate: int, message: str) -> None:
+    with wave.open(str(tmp_path / "x.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(bytes(2 * samples))
+    (tmp_path / "clips.json").write_text('{"turns": [{"file": "x.wav", "words": []}]}')
+    with pytest.raises(ConfigError, match=rf"x\.wav .*{message}"):
+        load_clips(tmp_path / "clips.json")
 
 
 def test_a_recording_that_is_none(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ async def test_conditions(tmp_path: Path) -> None:
         known = ["size"]
         say = "One moment."
         call = "book"
-        arguments = { size = "{size}", kind = "table" }
+        arguments = { size = "{size}", kind = "table", more = { people = ["{size}"] } }
 
         [[replies]]
         unknown = ["size"]
@@ -86,7 +86,7 @@ async def test_conditions(tmp_path: Path) -> None:
     assert (await answer(path, Prompt(asked, [book])))[0] == "Again, for how many?"
     asked += [Said("agent", "Again, for how many?"), Said("caller", "4 people")]
     text, (call,) = await answer(path, Prompt(asked, [book]))
-    assert (text, call.arguments) == ("One moment.", {"size": 4, "kind": "table"})
+    assert (text, call.arguments) == ("One moment.", {"size": 4, "kind": "table", "more": {"people": ["4"]}})
     asked += [Said("agent", calls=(call,)), Said("tool", "ok", call_id=call.id)]
     assert (await answer(path, Prompt(asked, [book])))[0] == "Booked for 4."
     with pytest.raises(BrainError, match="no reply"):
@@ -142,6 +142,15 @@ async def test_the_example_of_the_docs(tmp_path: Path) -> None:
         ("[[replies]]\nsay = '{'", "braces don't match"),
         ("[[replies]]\nsay = 'x'\narguments = {a = 1}", "belongs to a call"),
         ("[facts]\nname = ['x']\n[[replies]]\nsay = 'x'", "has no group"),
+        ("[facts]\nname = []\n[[replies]]\nsay = 'x'", "has no pattern"),
+        ("[facts]\nname = ['(x)']\n[[replies]]\nsay = '{name:>9999999999}'", "more than the name"),
+        ("[facts]\nname = ['(x)']\n[[replies]]\nsay = '{name!q}'", "more than the name"),
+        ("[[replies]]\ncall = 'x'\narguments = { a = 2020-01-01 }", "JSON has no form"),
+        ("[[replies]]\ncall = 'x'\narguments = { a = [nan] }", "JSON has no form"),
+        ("[[replies]]\ncall = 'x'\narguments = { a = { b = '{name}' } }", "no fact 'name'"),
+        ("[replies]\nsay = 'x'", "write [[replies]]"),
+        ("lines = ['Hi', ' ']\n[[replies]]\nsay = 'x'", "says nothing"),
+        ("[[replies]]\nsay = 'x'\n\n[[replies]]\nsay = 'y'\nwhen = '('", ":6: replies.1.when: '(' is no regular"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, text: str, message: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,9 +17,15 @@ from story.core.errors import ConfigError
 from story.core.textfile import read_text
 from story.emulator.audio import AudioError, decode
 from story.emulator.hearing import FRAME_SECONDS, LOUD, Word
+from story.emulator.json_text import load_json
 
 PAUSE_FRAMES = 8
 """Of silence; less is inside a word."""
+LOWEST_RATE = 1000
+"""Samples a second of a clip."""
+SHORTEST_SECONDS = 0.25
+"""Of a clip; what is shorter is like too much else."""
+LONGEST_SECONDS = 86_400.0
 
 Loudness = NDArray[np.float32]
 """The root mean square of each 10 ms frame."""
@@ -73,7 +78,7 @@ def load_clips(path: Path) -> tuple[Clip, ...]:
         ConfigError: the file or one of its clips can't be used.
     """
     try:
-        data = json.loads(read_text(path))
+        data = load_json(read_text(path))
     except ValueError as error:
         raise ConfigError(f"{path} is no JSON: {error}") from None
     clips = tuple(_clip(path, entry) for entry in _entries(data))
@@ -89,6 +94,9 @@ def _entries(data: object) -> Iterator[object]:
                 yield from value
             else:
                 yield from _entries(value)
+    elif isinstance(data, list):
+        for value in data:
+            yield from _entries(value)
 
 
 def _clip(path: Path, entry: object) -> Clip:
@@ -102,9 +110,13 @@ def _clip(path: Path, entry: object) -> Clip:
         raise ConfigError(f"{path}: the words of {name} are not in the order of their times")
     try:
         pcm, rate = _recording(path.parent / name)
-    except (OSError, AudioError) as error:
+    except (OSError, ValueError, AudioError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError(f"{path}: {name} can't be read: {reason}") from None
+    if rate < LOWEST_RATE:
+        raise ConfigError(f"{path}: {name} has {rate} samples a second, too few for speech")
+    if len(pcm) / 2 / rate < SHORTEST_SECONDS:
+        raise ConfigError(f"{path}: {name} is too short to be recognised: it needs {SHORTEST_SECONDS:g} s of sound")
     return Clip(name, words, pcm, rate)
 
 
@@ -124,6 +136,6 @@ def _word(path: Path, name: str, entry: object) -> Word:
     if isinstance(entry, list) and len(entry) == 3:
         text, start, end = entry
         numbers = all(isinstance(time, int | float) and not isinstance(time, bool) for time in (start, end))
-        if isinstance(text, str) and numbers and 0 <= start <= end:
+        if isinstance(text, str) and numbers and 0 <= start <= end <= LONGEST_SECONDS:
             return Word(text, float(start), float(end))
     raise ConfigError(f"{path}: a word of {name} is not of the form [word, start, end] with seconds")

@@ -9,7 +9,8 @@ from story.emulator.brain import BrainError, Prompt, Tool, ToolCall
 from story.emulator.script.model import Reply, Script
 
 LONGEST = 4000
-"""Characters that patterns are searched in, from the end: bounds what a slow pattern costs."""
+"""Characters that patterns are searched in, from the end, so that a long conversation makes none of them slow. One that
+tries ever more ways, such as (a+)+$, is for the script's author to avoid: Python can't interrupt it."""
 _VERBATIM = re.compile(r'^Say: "(.+?)"(?=\s|\Z)', re.MULTILINE | re.DOTALL)
 """How story has a realtime model, which can't be given its words, say an opening or a closing."""
 
@@ -116,10 +117,18 @@ def _arguments(tool: Tool, given: Mapping[str, object], facts: Mapping[str, str]
     kinds = properties if isinstance(properties, Mapping) else {}
     found: dict[str, object] = {}
     for name, value in given.items():
-        filled = value.format_map(facts) if isinstance(value, str) else value
+        filled = _filled(value, facts)
         told = kinds.get(name)
         found[name] = _typed(filled, told.get("type") if isinstance(told, Mapping) else None)
     return found
+
+
+def _filled(value: object, facts: Mapping[str, str]) -> object:
+    if isinstance(value, str):
+        return value.format_map(facts)
+    if isinstance(value, Mapping):
+        return {name: _filled(inner, facts) for name, inner in value.items()}
+    return [_filled(inner, facts) for inner in value] if isinstance(value, list) else value
 
 
 def _typed(value: object, kind: object) -> object:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,8 +47,7 @@ class Reply:
     @property
     def needs(self) -> frozenset[str]:
         """The facts that stand in what it says and calls with."""
-        texts = [*self.say, *(value for value in self.arguments.values() if isinstance(value, str))]
-        return frozenset(name for text in texts for name in fields_of(text))
+        return frozenset(name for text in (*self.say, *texts_in(self.arguments)) for name in fields_of(text))
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,23 @@ class Script:
 
 
 def fields_of(text: str) -> list[str]:
-    """The names in braces. Raises ValueError for braces that don't match."""
-    return [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+    """The names in braces. Raises ValueError for braces that don't match, or hold more than a name."""
+    names = []
+    for _, name, width, conversion in string.Formatter().parse(text):
+        if width or conversion:
+            raise ValueError(f"{text!r} has more than the name of a fact in them")
+        names += [name] if name is not None else []
+    return names
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """All texts in the arguments of a call, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from (text for inner in value.values() for text in texts_in(inner))
+    elif isinstance(value, list):
+        yield from (text for inner in value for text in texts_in(inner))
 
 
 def load_script(path: Path) -> Script:
@@ -79,11 +94,16 @@ def load_script(path: Path) -> Script:
             raise toml.error((name,), f"unknown key {name!r}{did_you_mean(name, known, otherwise=_one_of(known))}")
     facts, told = _facts(toml, "facts"), _facts(toml, "facts_in_instructions")
     replies = toml.data.get("replies")
+    if replies and not isinstance(replies, list):
+        raise toml.error(("replies",), "is a list of tables: write [[replies]]")
     if not isinstance(replies, list) or not replies:
         raise toml.error(("replies",), "is missing: a script needs at least one [[replies]]")
     names = {*facts, *told}
     read = tuple(_reply(toml, index, reply, names) for index, reply in enumerate(replies))
-    return Script(read, facts, told, _texts(toml, ("lines",), toml.data.get("lines", [])))
+    lines = _texts(toml, ("lines",), toml.data.get("lines", []))
+    if not all(line.strip() for line in lines):
+        raise toml.error(("lines",), "has a line that says nothing")
+    return Script(read, facts, told, lines)
 
 
 def _facts(toml: TomlFile, table: str) -> dict[str, tuple[re.Pattern[str], ...]]:
@@ -96,6 +116,8 @@ def _facts(toml: TomlFile, table: str) -> dict[str, tuple[re.Pattern[str], ...]]
         if not name.isidentifier():
             raise toml.error(keys, f"the name of a fact is one word of letters, digits and _, not {name!r}")
         found[name] = tuple(_pattern(toml, keys, text, flags=re.NOFLAG) for text in _texts(toml, keys, patterns))
+        if not found[name]:
+            raise toml.error(keys, "has no pattern")
         for pattern in found[name]:
             if pattern.groups == 0:
                 raise toml.error(keys, f"{pattern.pattern!r} has no group: put the fact into parentheses")
@@ -131,6 +153,10 @@ def _reply(toml: TomlFile, index: int, given: object, facts: set[str]) -> Reply:
         needed = reply.needs
     except ValueError as error:
         raise toml.error(keys, f"its braces don't match: {error}") from None
+    try:
+        json.dumps(arguments, allow_nan=False)
+    except (TypeError, ValueError):
+        raise toml.error((*keys, "arguments"), "holds what JSON has no form for: a date, a time, nan or inf") from None
     _check_facts(toml, keys, needed, facts)
     return reply
 
