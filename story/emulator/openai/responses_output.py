@@ -64,7 +64,7 @@ class Output:
         done: dict[str, object] = {**item, "arguments": text, "status": "completed"}
         yield self.event("response.output_item.added", output_index=index, item=begun)
         yield self.event("response.function_call_arguments.delta", **place, delta=text)
-        yield self.event("response.function_call_arguments.done", **place, name=call.name, arguments=text)
+        yield self.event("response.function_call_arguments.done", **place, arguments=text)
         yield self.event("response.output_item.done", output_index=index, item=done)
         self.items.append(done)
 
