@@ -143,10 +143,7 @@ class Listener:
         ended; None: it is not told. since: where its clock begins, seconds."""
         if rate < 100:
             raise ValueError(f"a sample rate of {rate} Hz is too low")
-        self.silence = silence
-        self._silence_frames = round(silence / FRAME_SECONDS)
-        self._pause_frames = round(pause / FRAME_SECONDS) if pause is not None else self._silence_frames
-        self._quiet_frames = min(self._silence_frames, self._pause_frames)
+        self.wait(silence, pause)
         self._paused = False
         self._ears = ears
         self._rate = rate
@@ -160,6 +157,12 @@ class Listener:
         self._utterance: Utterance | None = None
         self._previous: Utterance | None = None
         self._start = self._last_loud = self._next_interim = 0
+
+    def wait(self, silence: float, pause: float | None = None) -> None:
+        """From now on, even in an utterance, so many seconds of silence end one, and so many are a pause."""
+        self._silence_frames = round(silence / FRAME_SECONDS)
+        self._pause_frames = round(pause / FRAME_SECONDS) if pause is not None else self._silence_frames
+        self._quiet_frames = min(self._silence_frames, self._pause_frames)
 
     @property
     def rate(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import aiohttp
@@ -69,12 +69,12 @@ class Client:
         return [kind for index, kind in enumerate(kinds) if index == 0 or kinds[index - 1] != kind]
 
 
-def connecting(emulator: Callable, brain: ScriptedBrain) -> Connect:
-    """`async with connect(query, profile)`: a client of an emulator with that brain."""
+def connecting(emulator: Callable, brain: ScriptedBrain, lines: Sequence[str] = LINES) -> Connect:
+    """`async with connect(query, profile)`: a client of an emulator with that brain, whose caller says `lines`."""
 
     @asynccontextmanager
     async def connect(query: str = "model=gpt-realtime", profile: Profile | None = None) -> AsyncIterator[Client]:
-        server: Emulator = await emulator(OPENAI, brain=brain, ears=SaidEars(*LINES), profile=profile)
+        server: Emulator = await emulator(OPENAI, brain=brain, ears=SaidEars(*lines), profile=profile)
         url = f"{server.url}/v1/realtime?{query}"
         async with asyncio.timeout(20), aiohttp.ClientSession(headers=KEY) as session, session.ws_connect(url) as ws:
             client = Client(ws)

@@ -142,6 +142,24 @@ async def test_settings_may_change_while_somebody_speaks(connect: Connect, brain
     assert brain.prompts[0].caller == (LINES[0],)
 
 
+@pytest.mark.parametrize(("eagerness", "short", "long"), [("high", 0.3, 2.0), ("auto", 0.5, 4.0), ("low", 0.8, 8.0)])
+async def test_semantic_detection_waits_for_the_end_of_a_sentence(
+    emulator: Callable, eagerness: str, short: float, long: float
+) -> None:
+    connect = connecting(emulator, ScriptedBrain(), lines=("I would like to", "Stop."))
+    async with connect() as client:
+        detection = {"type": "semantic_vad", "eagerness": eagerness}
+        await client.update(audio={"input": {"turn_detection": detection}})
+        ends = []
+        for _ in range(2):
+            begun = sum(ends)
+            await client.say(speech(1.0, RATE) + silence(9.0, RATE))
+            ends.append((await client.next("input_audio_buffer.speech_stopped"))["audio_end_ms"] / 1000 - begun)
+            ends.append(10.0 - ends[-1])
+    assert ends[0] - 1.0 == pytest.approx(long, abs=0.02)
+    assert ends[2] - 1.0 == pytest.approx(short, abs=0.11)
+
+
 async def test_a_response_can_differ_from_the_session(connect: Connect, brain: ScriptedBrain) -> None:
     async with connect() as client:
         await client.update(instructions="Be brief.", tools=[WEATHER])

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from story.emulator.audio import from_logarithmic
+from story.emulator.audio import chunks, from_logarithmic
 from story.emulator.fields import objects, sound
-from story.emulator.hearing import Ended, Heard, Listener, Started, Transcript, Utterance, transcribe
+from story.emulator.hearing import Ended, Heard, Listener, Paused, Resumed, Started, Transcript, Utterance, transcribe
 from story.emulator.latency import Stage
 from story.emulator.openai.conversation import text_of, tokens
 from story.emulator.openai.realtime_items import Item, new_id, new_item
+from story.emulator.turns import NEVER, unfinished
 from story.emulator.vendor import VendorError
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ SHORTEST_MS = 100
 """Of sound in a commit."""
 _AUDIO_TOKENS_A_SECOND = 10
 """The vendor counts one for each 100 ms of sound that it hears."""
-_LONGEST_SILENCE = 3600.0
+_PIECE_SECONDS = 0.1
+_JUDGED_SECONDS = 0.1
+"""Between two looks at the words of a pause."""
 
 
 class Input:
@@ -32,13 +35,15 @@ class Input:
         self._bytes = 0
         self._pending: list[tuple[Utterance, float]] = []
         self._listener = self._new_listener()
+        self._pause: Paused | None = None
+        self._judged_next = 0.0
         self._idle_since: float | None = None
         self.tokens = 0
 
     def reset(self) -> None:
         """The settings have changed: what is being said goes on, unless it comes in another rate."""
-        self._listener.silence = self._silence
-        if self._listening_rate != self._rate:
+        self._listener.wait(*self._waiting)
+        if self._listener.rate != self._rate:
             self._listener.close()
             self._listener = self._new_listener(self._listener.now)
 
@@ -63,8 +68,11 @@ class Input:
         """Hear more sound, as the session's format has it."""
         pcm = self._decoded(data)
         self._bytes += len(pcm)
-        for event in self._listener.feed(pcm):
-            await self._hear(event)
+        for piece in chunks(pcm, 2 * round(self._rate * _PIECE_SECONDS)):
+            for event in self._listener.feed(piece):
+                await self._hear(event)
+            if self._pause is not None and self._listener.now >= self._judged_next:
+                await self._judge(self._pause)
         await self._prompt_if_idle()
 
     async def commit(self) -> None:
@@ -97,6 +105,9 @@ class Input:
         detection = self._realtime.session.turn_detection
         if isinstance(event, Ended):
             self._pending.append((event.utterance, event.end))
+        if isinstance(event, Paused | Resumed | Ended):
+            self._pause = event if isinstance(event, Paused) else None
+            self._judged_next = self._listener.now
         if detection is None:
             return
         if isinstance(event, Started):
@@ -112,6 +123,14 @@ class Input:
             end = round((event.end + event.quiet) * 1000)
             await self._realtime.tell("input_audio_buffer.speech_stopped", audio_end_ms=end, item_id=self._item_id)
             await self._commit(event.quiet)
+
+    async def _judge(self, pause: Paused) -> None:
+        """End the turn if its words are a whole sentence; otherwise look again: a recogniser may lag behind."""
+        self._judged_next = self._listener.now + _JUDGED_SECONDS
+        if unfinished((await pause.utterance.if_ended(pause.end)).text):
+            return
+        for event in self._listener.flush():
+            await self._hear(event)
 
     async def _prompt_if_idle(self) -> None:
         """Have the model ask where the caller is, if nothing was said for as long as the session allows."""
@@ -175,9 +194,10 @@ class Input:
         return self._realtime.session.input_format.rate
 
     @property
-    def _silence(self) -> float:
+    def _waiting(self) -> tuple[float, float | None]:
+        """The seconds of silence that end a turn, and those that may."""
         session = self._realtime.session
-        return session.silence if session.turn_detection is not None else _LONGEST_SILENCE
+        return (session.silence, session.pause) if session.turn_detection is not None else (NEVER, None)
 
     def _decoded(self, data: bytes) -> bytes:
         """Sound in the session's format as s16le. Raises VendorError."""
@@ -189,8 +209,9 @@ class Input:
         return pcm
 
     def _new_listener(self, since: float = 0.0) -> Listener:
-        self._listening_rate = self._rate
-        return Listener(self._realtime.emulation.ears, self._rate, silence=self._silence, since=since)
+        silence, pause = self._waiting
+        self._pause = None
+        return Listener(self._realtime.emulation.ears, self._rate, silence=silence, pause=pause, since=since)
 
 
 def _usage(model: str, seconds: float, text: str) -> dict[str, object]:

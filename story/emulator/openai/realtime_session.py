@@ -17,8 +17,9 @@ RATE = 24_000
 _TELEPHONE_RATE = 8_000
 
 EAGERNESS_SECONDS = {"low": 0.8, "medium": 0.5, "auto": 0.5, "high": 0.3}
-"""Of silence after which semantic turn detection takes a turn for ended. The vendor waits up to 8, 4 and 2 s for a
-sentence that is not finished; this one has no ear for that."""
+"""Of silence after which semantic turn detection takes a turn for ended, if its words are a whole sentence."""
+LONGEST_SECONDS = {"low": 8.0, "medium": 4.0, "auto": 4.0, "high": 2.0}
+"""Of silence after which it takes any turn for ended, as the vendor says."""
 _SERVER_VAD: Mapping[str, object] = {
     "type": "server_vad",
     "threshold": 0.5,
@@ -95,8 +96,14 @@ class Session:
         """Seconds without sound that end a turn."""
         detection: Mapping[str, Any] = self.turn_detection or _SERVER_VAD
         if detection["type"] == "semantic_vad":
-            return EAGERNESS_SECONDS[detection["eagerness"]]
+            return LONGEST_SECONDS[detection["eagerness"]]
         return max(0.05, float(detection["silence_duration_ms"]) / 1000)
+
+    @property
+    def pause(self) -> float | None:
+        """Seconds without sound that end a turn whose words are a whole sentence; None where words don't matter."""
+        detection: Mapping[str, Any] = self.turn_detection or _SERVER_VAD
+        return EAGERNESS_SECONDS[detection["eagerness"]] if detection["type"] == "semantic_vad" else None
 
     @property
     def input_format(self) -> Format:
