@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("story.web")
 
-RECOGNISER_RATE = 16_000
-"""Hz; what recognisers and voice activity detection work with. Realtime models hear SAMPLE_RATE."""
+CALLER_RATE = 16_000
+"""Hz; what recognisers, voice activity and turn detection work with, so that none of them has to resample."""
 GRACE_SECONDS = 15.0
 """How long a call whose connection was lost waits to be taken up again."""
 TRAILING_SILENCE_SECONDS = 0.5
@@ -49,12 +49,11 @@ class PageCaller:
     """One caller. The carrier can be lost and another take its place: the call goes on meanwhile, unheard.
 
     It is there before its call is, since a page may connect while models are still being loaded: until `join` it
-    hears silence. caller_rate: Hz of the caller's sound. grace: seconds that a call whose connection was lost waits
-    to be taken up again.
+    hears silence. grace: seconds that a call whose connection was lost waits to be taken up again.
     """
 
-    def __init__(self, *, caller_rate: int = RECOGNISER_RATE, grace: float = GRACE_SECONDS) -> None:
-        self.caller_rate = caller_rate
+    def __init__(self, *, grace: float = GRACE_SECONDS) -> None:
+        self.caller_rate = CALLER_RATE
         self.agent_rate = SAMPLE_RATE
         self.left: str | None = None
         """Why the caller is gone, or their call over, as a reason of a call's end; None until then."""
@@ -68,7 +67,7 @@ class PageCaller:
         self._grace_seconds = grace
         self._grace: asyncio.TimerHandle | None = None
         self._messages = Budget(MESSAGES_PER_SECOND, MESSAGES_AT_ONCE)
-        self._heard = Budget(SOUND_PER_SECOND * caller_rate, SOUND_AT_ONCE * caller_rate)
+        self._heard = Budget(SOUND_PER_SECOND * CALLER_RATE, SOUND_AT_ONCE * CALLER_RATE)
         self._unsaid: list[str] = []
         self._held: set[str] = set()
 

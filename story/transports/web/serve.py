@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from story.core.errors import StoryError
 from story.core.plan import Plan, plan_call
 from story.core.plugins import Plugins
-from story.core.resolve import resolve
 from story.core.settings import Settings
 from story.transports.web.house import Guest, House
 from story.transports.web.ice import Ice
@@ -66,7 +65,6 @@ class Service:
             ice=serving.ice,
             tls=serving.tls,
             state=lambda: self._state,
-            caller_rate=self._caller_rate,
         )
         self._ready = False
         self._error: str | None = None
@@ -133,11 +131,3 @@ class Service:
             max_duration=serving.max_duration,
             records=serving.records,
         )
-
-    def _caller_rate(self, stacks: Mapping[str, str]) -> int:
-        from story.transports.sound import SAMPLE_RATE
-        from story.transports.web.page_caller import RECOGNISER_RATE
-
-        registry, default = self._serving.plugins.registry, self._serving.plan.chain.default_stack
-        realtime = any(resolve(spec, registry, default_stack=default).realtime for spec in stacks.values())
-        return SAMPLE_RATE if realtime else RECOGNISER_RATE

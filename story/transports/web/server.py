@@ -54,7 +54,6 @@ class WebServer:
     """Serves the page of `house` on `host`:`port` (0: any free one).
 
     offers: what callers may choose. state: asked each time a page wants to know.
-    caller_rate: Hz of the callers' sound, given the stacks of a call (persona -> spec).
     """
 
     def __init__(
@@ -67,7 +66,6 @@ class WebServer:
         ice: Ice,
         tls: ssl.SSLContext | None,
         state: Callable[[], State],
-        caller_rate: Callable[[Mapping[str, str]], int],
     ) -> None:
         self._house = house
         self._offers = offers
@@ -76,7 +74,6 @@ class WebServer:
         self._ice = ice
         self._tls = tls
         self._state = state
-        self._caller_rate = caller_rate
         self._access = Access(host, open_paths=OPEN_PATHS, secure=tls is not None)
         self._files = _page_files()
         self._runner: web.AppRunner | None = None
@@ -192,7 +189,7 @@ class WebServer:
             return refusal(503, error)
         try:
             stacks = self._offers.chosen(asked)
-            caller = self._caller(stacks)
+            caller = _new_caller()
             carrier, answer = await self._peer(caller, sdp)
         except StoryError as error:
             return refusal(400, str(error))
@@ -286,12 +283,7 @@ class WebServer:
         if (error := self._cannot()) is not None:
             raise StoryError(error)
         stacks = self._offers.chosen(first.stacks)
-        return self._house.let_in(self._caller(stacks), stacks)
-
-    def _caller(self, stacks: Mapping[str, str]) -> PageCaller:
-        from story.transports.web.page_caller import PageCaller  # with numpy and av: the page is there before them
-
-        return PageCaller(caller_rate=self._caller_rate(stacks))
+        return self._house.let_in(_new_caller(), stacks)
 
 
 async def _json(request: web.Request) -> dict[str, object]:
@@ -329,6 +321,12 @@ def _sdp(body: Mapping[str, object]) -> str:
 
 def _ticket(guest: Guest) -> dict[str, str]:
     return {"call": guest.id, "secret": guest.secret}
+
+
+def _new_caller() -> PageCaller:
+    from story.transports.web.page_caller import PageCaller  # with numpy and av: the page is there before them
+
+    return PageCaller()
 
 
 def _page_files() -> dict[str, tuple[str, bytes]]:

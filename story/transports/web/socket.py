@@ -44,11 +44,7 @@ class SocketCarrier:
         self._socket = socket
         self._abort = abort
         self._ends = ends
-        self._resampler = (
-            None
-            if ends.caller_rate == SAMPLE_RATE
-            else av.AudioResampler(format="s16", layout="mono", rate=ends.caller_rate)
-        )
+        self._resampler = av.AudioResampler(format="s16", layout="mono", rate=ends.caller_rate)
         self._outbox: asyncio.Queue[str | bytes] = asyncio.Queue()
         self._waiting = 0
         self._clock = asyncio.get_running_loop().time
@@ -101,9 +97,6 @@ class SocketCarrier:
             self._hear(np.frombuffer(data, "<i2"))
 
     def _hear(self, samples: Samples) -> None:
-        if self._resampler is None:
-            self._ends.push(samples)
-            return
         frame = av.AudioFrame.from_ndarray(samples.astype(np.int16).reshape(1, -1), format="s16", layout="mono")
         frame.sample_rate = SAMPLE_RATE
         for made in self._resampler.resample(frame):

@@ -83,9 +83,7 @@ async def serving(
     house = House(hold, max_calls=max_calls, on_event=seen.append)
     if hasattr(hold, "observe"):
         hold.observe[0] = house.observe
-    server = WebServer(
-        house, OFFERS, host=host, port=0, ice=ice, tls=None, state=lambda: state[0], caller_rate=lambda stacks: 16_000
-    )
+    server = WebServer(house, OFFERS, host=host, port=0, ice=ice, tls=None, state=lambda: state[0])
     await server.start()
     try:
         yield Served(server, house, state, seen)
