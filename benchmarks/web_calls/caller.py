@@ -267,8 +267,12 @@ class Caller:
 
         self._connection.on("connectionstatechange", on_state)
         await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
-        async with asyncio.timeout(CONNECT_SECONDS):
-            await connected.wait()
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await connected.wait()
+        except TimeoutError:
+            state = self._connection.connectionState
+            raise RuntimeError(f"the call is not connected after {CONNECT_SECONDS:g} s, but {state}") from None
         self.connected = time.monotonic()
         if self._line is not None:
             self._line.take(self._connection)

@@ -26,6 +26,7 @@ PEERS = ROOT / "benchmarks" / "peers"
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 POLL_SECONDS = 0.03
+READY_POLL_SECONDS = 0.15
 STACK = "deepgram/nova-3+openai/gpt-4o-mini+cartesia/sonic-3"
 REALTIME = "openai/gpt-realtime"
 VENDORS = ("openai", "deepgram", "cartesia")
@@ -240,17 +241,18 @@ async def until_answers(http: aiohttp.ClientSession, url: str, process: Process)
 
 
 async def until_ready(http: aiohttp.ClientSession, kind: Kind, url: str, server: Process) -> None:
-    """Until it takes calls."""
+    """Until all is loaded that its calls need."""
     await until_answers(http, url + kind.alive, server)
+    until = time.monotonic() + START_SECONDS
     while kind.page:
         server.check()
-        async with http.get(f"{url}/api/setup") as response:
-            setup = await response.json()
-        if setup["error"]:
-            raise RuntimeError(setup["error"])
-        if setup["ready"]:
+        async with http.get(url + kind.alive) as response:
+            status = (await response.json())["status"]
+        if status == "ready":
             return
-        await asyncio.sleep(0.15)
+        if status == "failed" or time.monotonic() > until:
+            raise RuntimeError(f"it takes no calls ({status}):\n{server.tail()}")
+        await asyncio.sleep(READY_POLL_SECONDS)
 
 
 def free_port() -> int:
