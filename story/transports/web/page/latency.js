@@ -1,0 +1,31 @@
+/** How long an answer took: a figure that opens into its parts. */
+
+import { make, unseen } from "./elements.js";
+import { latency } from "./wording.js";
+
+const PARTS = {
+	end_of_turn: ["End of turn", "waiting for the end of what you said"],
+	stt: ["STT", "from your last sound to its transcript"],
+	llm: ["LLM", "to its first token"],
+	tts: ["TTS", "to its first sound"],
+};
+
+/** @param metrics of an agent's turn, seconds @returns {HTMLElement | null} */
+export function latencyFigure(metrics) {
+	const whole = metrics?.response_latency;
+	if (!Number.isFinite(whole)) return null;
+	const parts = Object.entries(PARTS).filter(([name]) => Number.isFinite(metrics[name]));
+	return make(
+		"details",
+		{ className: "latency" },
+		make("summary", {}, unseen("answered after "), latency(whole)),
+		make("dl", {}, ...parts.flatMap(([name, told]) => part(told, metrics[name], whole))),
+		make("p", {}, "From your last sound to the first of the answer. Parts may overlap."),
+	);
+}
+
+function part([title, meaning], seconds, whole) {
+	const bar = make("span", { className: "bar" });
+	bar.style.inlineSize = `${Math.min(100, (100 * seconds) / whole)}%`;
+	return [make("dt", {}, title, " ", make("small", {}, meaning)), make("dd", {}, bar, latency(seconds))];
+}

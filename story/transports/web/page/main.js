@@ -1,0 +1,81 @@
+/** The page: a start, a call, and what is left of it. */
+
+import { showAfter } from "./after.js";
+import { makeCall } from "./call.js";
+import { byId } from "./elements.js";
+import { NoMicrophone } from "./microphone.js";
+import { alert, notice } from "./notices.js";
+import { makeSetup } from "./setup.js";
+
+const VIEWS = { setup: "setup", connecting: "call", call: "call", ended: "after" };
+
+// ?transport=socket tries the fallback without waiting for WebRTC to fail
+const socketOnly = new URLSearchParams(location.search).get("transport") === "socket";
+
+const setup = makeSetup(() => start(false));
+let call = null;
+let awake = null;
+
+/** @param {keyof VIEWS} phase @param {string} heading that screen readers go on from */
+function show(phase, heading) {
+	alert("");
+	notice("");
+	document.body.dataset.phase = phase;
+	for (const view of new Set(Object.values(VIEWS))) byId(view).hidden = view !== VIEWS[phase];
+	scrollTo(0, 0);
+	byId(heading).focus();
+}
+
+/** @param {boolean} silent without a microphone */
+async function start(silent) {
+	setup.rest();
+	show("connecting", "persona");
+	call = makeCall(setup.facts(), setup.stacks(), ended);
+	keepAwake();
+	try {
+		await call.open({ silent, socketOnly });
+		if (call) document.body.dataset.phase = "call";
+	} catch (problem) {
+		call = null;
+		keepAwake();
+		toSetup();
+		if (problem instanceof NoMicrophone) advise(problem);
+		else if (problem.name !== "AbortError") alert(problem.message);
+	}
+}
+
+function ended(journal) {
+	call = null;
+	keepAwake();
+	showAfter(journal);
+	show("ended", "after-title");
+}
+
+function toSetup() {
+	document.title = byId("setup-title").textContent;
+	advise(null);
+	show("setup", "setup-title");
+	setup.watch();
+}
+
+function advise(problem) {
+	byId("microphone-advice").hidden = !problem;
+	byId("start").hidden = byId("setup-state").hidden = Boolean(problem);
+	byId("microphone-problem").textContent = problem?.message;
+	byId("microphone-remedy").textContent = problem?.remedy;
+	if (problem) byId("microphone-problem").focus();
+}
+
+/** A phone on the table must not fall asleep in a story; the lock ends when the tab is hidden. */
+async function keepAwake() {
+	if (!call) awake?.release();
+	else if (document.visibilityState === "visible") awake = await navigator.wakeLock?.request("screen").catch(() => null);
+}
+
+byId("microphone-again").addEventListener("click", () => start(false));
+byId("without-microphone").addEventListener("click", () => start(true));
+byId("new-call").addEventListener("click", toSetup);
+document.addEventListener("visibilitychange", keepAwake);
+addEventListener("pagehide", () => call?.leave());
+
+setup.watch();
