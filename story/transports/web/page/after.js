@@ -23,7 +23,6 @@ export function showAfter({ setup, events, ...journal }) {
 	nameOf = naming(personas);
 	lines = events.filter(({ type }) => ["user_turn", "agent_turn", "handoff"].includes(type));
 	end.data ??= Object.assign({}, ...events.map(({ type, arguments: values }) => type === "tool_call" && values));
-	document.title = `The story · ${chain}`;
 	byId("ended-because").textContent = `${because()} ${end.detail ?? ""}`;
 	byId("after").dataset.reason = end.reason;
 	byId("story").replaceChildren(...(lines.length ? lines.map(paragraph) : ["Nothing was said in this call."]));

@@ -3,7 +3,7 @@
 /** The server said no, or nothing at all (status 0); `message` is a sentence for the caller. */
 export class Refusal extends Error {
 	constructor(status, message) {
-		super(message);
+		super(message[0].toUpperCase() + message.slice(1));
 		this.status = status;
 	}
 }

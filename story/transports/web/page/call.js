@@ -31,26 +31,26 @@ export function makeCall(setup, stacks, ended) {
 	let microphone = null; // its track, while there is one
 	let latest = { agent: "listening" }; // state event
 
+	const send = (message) => link?.send(message);
 	const actions = {
 		say(text) {
-			link?.send({ type: "say", text });
+			send({ type: "say", text });
 			captions.typed(text);
 		},
-		typing: (active) => link?.send({ type: "typing", active }),
+		typing: (active) => send({ type: "typing", active }),
 		interrupt() {
 			link?.clear();
-			link?.send({ type: "interrupt" });
+			send({ type: "interrupt" });
 		},
 		mute(muted) {
 			microphone.enabled = !muted;
-			link?.send({ type: "mute", muted });
+			send({ type: "mute", muted });
 			controls.microphone(muted ? "muted" : "on");
-			notice(muted ? "Your microphone is muted." : "Your microphone is on.");
 		},
 		async useMicrophone() {
 			try {
 				await link?.setTrack(await takeMicrophone());
-				notice("Your microphone is on.");
+				notice("");
 			} catch (problem) {
 				if (!signal.aborted) notice(`${problem.message}. ${problem.remedy ?? ""}`);
 			}
@@ -58,7 +58,7 @@ export function makeCall(setup, stacks, ended) {
 		end() {
 			byId("end").disabled = true;
 			if (dataset.link !== "up") return leave();
-			link.send({ type: "hang_up" });
+			send({ type: "hang_up" });
 			setTimeout(leave, GOODBYE); // unless the server has told by then how the call ended
 		},
 	};
@@ -82,14 +82,13 @@ export function makeCall(setup, stacks, ended) {
 			showState();
 			const told = `${nameOf(from)} hands over to ${nameOf(to)}`;
 			captions.direction("handoff", Number.isFinite(gap) ? `${told} · ${latency(gap)}` : told);
-			notice(`${nameOf(to)} has the word now.`);
 		},
 		fallback({ role, from, to, why }) {
 			captions.direction("fallback", `${role}: ${from} failed (${why}), on with ${to}`);
 		},
 		error({ where, provider, message, recoverable }) {
 			captions.direction("error", `${provider ?? where}: ${message}`);
-			if (!recoverable) alert(message);
+			if (!recoverable) alert((journal.fault = message));
 		},
 		call_ended: finish,
 	};
@@ -160,13 +159,14 @@ export function makeCall(setup, stacks, ended) {
 	/** @param end the call_ended event, or as much of it as the page knows */
 	function finish(end) {
 		if (signal.aborted) return;
-		journal.end = { duration: stage.time(), ...end };
+		journal.end = { duration: stage.time(), detail: journal.fault, ...end };
 		captions.finish();
 		close();
 		ended(journal);
 	}
 
 	function close() {
+		if (signal.aborted) return;
 		over.abort();
 		delete dataset.link;
 		link?.close();

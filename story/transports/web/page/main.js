@@ -22,7 +22,6 @@ function show(phase, heading) {
 	notice("");
 	document.body.dataset.phase = phase;
 	for (const view of new Set(Object.values(VIEWS))) byId(view).hidden = view !== VIEWS[phase];
-	scrollTo(0, 0);
 	byId(heading).focus();
 }
 
@@ -52,7 +51,6 @@ function ended(journal) {
 }
 
 function toSetup() {
-	document.title = byId("setup-title").textContent;
 	advise(null);
 	show("setup", "setup-title");
 	setup.watch();
@@ -63,7 +61,9 @@ function advise(problem) {
 	byId("start").hidden = byId("setup-state").hidden = Boolean(problem);
 	byId("microphone-problem").textContent = problem?.message;
 	byId("microphone-remedy").textContent = problem?.remedy;
-	if (problem) byId("microphone-problem").focus();
+	if (!problem) return;
+	byId("microphone-problem").focus();
+	byId("microphone-advice").scrollIntoView({ block: "center" });
 }
 
 /** A phone on the table must not fall asleep in a story; the lock ends when the tab is hidden. */

@@ -2,18 +2,21 @@
 
 import { byId } from "./elements.js";
 
-const FALL = 0.88; // levels rise at once and die away slowly, or they would flicker
+const FALL = 120; // ms: levels rise at once and die away slowly, or they would flicker
 
 export function showLevels(sound, signal) {
 	const levels = { caller: 0, agent: 0 };
-	const draw = () => {
+	let before = 0;
+	const draw = (now) => {
 		if (signal.aborted) return;
+		const left = Math.exp((before - now) / FALL);
+		before = now;
 		for (const who of ["caller", "agent"]) {
-			levels[who] = Math.max(sound.level(who), levels[who] * FALL);
+			levels[who] = Math.max(sound.level(who), levels[who] * left);
 			byId(`${who}-level`).value = levels[who];
 			byId("orb").style.setProperty(`--${who}`, levels[who].toFixed(3));
 		}
 		requestAnimationFrame(draw);
 	};
-	draw();
+	requestAnimationFrame(draw);
 }

@@ -48,14 +48,14 @@ export function makeSetup(start) {
 	return { watch, rest: () => round++, stacks, facts: () => facts };
 }
 
-function build({ chain, version, personas, stacks, notice, max_duration: limit }, selects) {
+function build({ chain, version, personas, stacks, notice }, selects) {
 	document.title = byId("setup-title").textContent = chain[0].toUpperCase() + chain.slice(1);
 	byId("cast").replaceChildren(
 		...personas.map(({ key, name, stack }, index) => {
 			const select = (selects[key] = choice(`stack-${key}`, stacks, stack));
 			const role = make("p", { className: "role" }, make("strong", {}, name), " ", make("small", {}, key));
 			const label = make("label", { htmlFor: select.id }, "Stack", unseen(` of ${name} (${key})`));
-			return make("li", { data: { tint: index % 5 } }, role, label, select);
+			return make("li", { data: { tint: index % 4 } }, role, label, select);
 		}),
 	);
 	const missing = stacks.filter(({ works }) => !works);
@@ -63,8 +63,7 @@ function build({ chain, version, personas, stacks, notice, max_duration: limit }
 	byId("unavailable-stacks").replaceChildren(
 		...missing.map(({ spec, reason }) => make("li", {}, make("strong", {}, spec), " ", reason)),
 	);
-	const limited = limit && `A call lasts at most ${Math.ceil(limit / 60)} min`;
-	byId("small-print").textContent = [notice, limited, `story ${version}`].filter(Boolean).join(" · ");
+	byId("small-print").textContent = [notice, `story ${version}`].filter(Boolean).join(" · ");
 }
 
 function choice(id, stacks, wanted) {

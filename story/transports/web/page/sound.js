@@ -12,9 +12,13 @@ export class Sound {
 		[this.context] = this.#contexts;
 	}
 
-	/** A track without sound: the server ends a call whose packets stop. */
+	/** A track that says nothing, but goes on saying it: the server ends a call whose packets stop. */
 	silence() {
-		return this.context.createMediaStreamDestination().stream.getAudioTracks()[0];
+		const destination = this.context.createMediaStreamDestination();
+		const nothing = new ConstantSourceNode(this.context, { offset: 0 });
+		nothing.connect(destination);
+		nothing.start();
+		return destination.stream.getAudioTracks()[0];
 	}
 
 	play(stream) {

@@ -24,10 +24,9 @@ export function makeStage({ personas, max_duration: limit }, stacks, nameOf, sig
 		const name = personas[index]?.name ?? key;
 		current = key;
 		delete dataset.handoff;
-		Object.assign(dataset, { persona: key, tint: index % 5 });
+		Object.assign(dataset, { persona: key, tint: index % 4 });
 		byId("persona").textContent = byId("agent-name").textContent = name;
 		byId("persona-stack").textContent = `${key} · on ${stacks[key]}`;
-		document.title = `${nameOf(key)} · Story`;
 		[...byId("path").children].forEach((step, place) => (step.ariaCurrent = place === index ? "step" : null));
 	}
 

@@ -1,8 +1,7 @@
 /** How times, names and values are written. */
 
 /** Seconds as on a clock: 1:05 */
-export const clock = (seconds) =>
-	`${Math.floor(Math.max(0, seconds) / 60)}:${String(Math.floor(Math.max(0, seconds) % 60)).padStart(2, "0")}`;
+export const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
 /** Seconds as a latency: 0.62 s */
 export const latency = (seconds) => `${seconds.toFixed(2)} s`;
