@@ -8,6 +8,7 @@ import av
 import numpy as np
 
 from story.transports.sound import Samples
+from story.transports.web.downsample import Downsampler
 
 PACKET_SECONDS = 0.02
 CLOCK_RATE = 48_000
@@ -19,6 +20,8 @@ BIT_RATE = 32_000
 """Bits a second: speech in one channel sounds as it did before, at a third of what aiortc sends."""
 SILENCE = b"\xf8\xff\xfe"
 """A packet of 20 ms silence, as every Opus decoder reads it. It costs nothing to make."""
+NOTHING = SILENCE[:1]
+"""The packet of a stream that pauses: its first byte alone, with nothing in it (discontinuous transmission, DTX)."""
 
 
 class Encoder:
@@ -54,14 +57,14 @@ def samples_of(frame: av.AudioFrame) -> Samples:
 
 
 class Decoder:
-    """Decodes the packets of one stream to mono sound at `sample_rate` Hz."""
+    """Decodes the packets of one stream to mono sound at `sample_rate` Hz, a divisor of 48000."""
 
     def __init__(self, sample_rate: int) -> None:
         self._codec = codec = av.CodecContext.create("libopus", "r")
         codec.sample_rate = CLOCK_RATE
         codec.layout = "mono"
         codec.format = "s16"
-        self._resampler = av.AudioResampler(format="s16", layout="mono", rate=sample_rate)
+        self._downsample = Downsampler(CLOCK_RATE // sample_rate)
         self._last = np.zeros(int(sample_rate * PACKET_SECONDS), np.int16)
 
     def decode(self, payload: bytes) -> Samples:
@@ -70,20 +73,15 @@ class Decoder:
             return self.conceal()
         try:
             frames = self._codec.decode(av.Packet(payload))
-            resampled = [samples_of(made) for frame in frames for made in self._resample(frame)]
         except av.FFmpegError:
             return self.conceal()
-        if not resampled:
+        if not frames:
             return self.conceal()
-        self._last = resampled[0] if len(resampled) == 1 else np.concatenate(resampled)
+        made = [self._downsample(samples_of(frame)) for frame in frames]
+        self._last = made[0] if len(made) == 1 else np.concatenate(made)
         return self._last
 
     def conceal(self) -> Samples:
         """What stands in for a packet that is lost: the sound before it, half as loud each time."""
         self._last = (self._last / 2).astype(np.int16)  # towards zero, which `//` never reaches from below
         return self._last
-
-    def _resample(self, frame: object) -> list[av.AudioFrame]:
-        assert isinstance(frame, av.AudioFrame)
-        frame.pts = None  # a hole in the time stamps must not become a hole in the resampler's
-        return self._resampler.resample(frame)

@@ -11,16 +11,22 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
 from story.transports.sound import Samples
-from story.transports.web.opus import CLOCK_TICKS, PACKET_SECONDS, SILENCE, TIME_BASE, Encoder
+from story.transports.web.opus import CLOCK_TICKS, NOTHING, PACKET_SECONDS, SILENCE, TIME_BASE, Encoder
 
 STALL_SECONDS = 0.2
 """A sender that comes later than this does not make up for the time: the listener has heard the gap already."""
 
 
+PACKETS_OF_SILENCE = 10
+"""Sent whole when the agent falls silent; after that the stream pauses, as Opus' own DTX does."""
+PACKETS_OF_A_PAUSE = 20
+"""A pause tells every so often that it is one."""
+
+
 class VoiceTrack(MediaStreamTrack):
     """Pulls sound in real time and gives it to aiortc as packets, so that nothing is handed to a thread for encoding.
 
-    pull: gives so many samples of mono sound at `sample_rate` Hz. on_tick: called before every packet.
+    pull: gives so many samples of mono sound at `sample_rate` Hz. on_tick: called every 20 ms.
     """
 
     kind = "audio"
@@ -32,19 +38,22 @@ class VoiceTrack(MediaStreamTrack):
         self._encoder = Encoder(sample_rate)
         self._start: float | None = None
         self._number = 0
-        self._speaking = False
+        self._silent = 1  # packets since somebody spoke
 
     async def recv(self) -> av.Packet[Any]:
         """The next packet, when it is due. Raises MediaStreamError once the track has been stopped."""
-        await self._until_due()
-        if self.readyState != "live":
-            raise MediaStreamError
-        self._on_tick()
-        packet = av.Packet(self._next())
-        packet.pts = self._number * CLOCK_TICKS
-        packet.time_base = TIME_BASE
-        self._number += 1
-        return packet
+        while True:
+            await self._until_due()
+            if self.readyState != "live":
+                raise MediaStreamError
+            self._on_tick()
+            payload = self._next()
+            number, self._number = self._number, self._number + 1
+            if payload is not None:
+                packet = av.Packet(payload)
+                packet.pts = number * CLOCK_TICKS
+                packet.time_base = TIME_BASE
+                return packet
 
     async def _until_due(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -55,8 +64,13 @@ class VoiceTrack(MediaStreamTrack):
             self._start -= wait
         await asyncio.sleep(max(0.0, wait))
 
-    def _next(self) -> bytes:
+    def _next(self) -> bytes | None:
+        """What is due now; None for a packet that is left out, as nobody speaks."""
         samples = self._pull(self._encoder.samples)
-        spoke, self._speaking = self._speaking, bool(samples.any())
-        # the first silent packet still holds the end of the speech, which the encoder gives out late
-        return self._encoder.encode(samples) if spoke or self._speaking else SILENCE
+        spoke, speaks = self._silent == 0, bool(samples.any())
+        self._silent = 0 if speaks else self._silent + 1
+        if spoke or speaks:  # the first silent packet still holds the end of the speech, which the encoder gives late
+            return self._encoder.encode(samples)
+        if self._silent <= PACKETS_OF_SILENCE:
+            return SILENCE
+        return NOTHING if self._silent % PACKETS_OF_A_PAUSE == 0 else None
