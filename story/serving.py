@@ -7,6 +7,7 @@ import json
 import signal
 import ssl
 import sys
+import threading
 import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -99,6 +100,8 @@ def run(
         raise typer.BadParameter(f"--transport {transport!r}: one of {', '.join(TRANSPORTS)}")
     if transport == "livekit":
         raise ConfigError("--transport livekit is not there yet: leave it out, and callers come in by the page")
+    if not host.strip():
+        raise typer.BadParameter("--host is empty: 0.0.0.0 listens on every address of this machine")
     stacks = calls.stacks_of(stack, intro=intro_stack, story=story_stack)
     stand_ins = calls.stand_ins_of(
         emulate, brain=brain, heard=heard, speech=speech, profile=profile, faults=fault, seed=seed
@@ -157,11 +160,9 @@ async def _serve(serving: Serving, log: _Log, began: float, *, open_page: bool) 
     await service.start()
     try:
         log.serving(service, serving)
-        if open_page:
-            import webbrowser
-
-            await asyncio.to_thread(webbrowser.open, service.server.url)
         loading = asyncio.create_task(service.load())
+        if open_page:
+            _open(service.server.url)
         stopping = asyncio.create_task(stopped.wait())
         await asyncio.wait([loading, stopping], return_when=asyncio.FIRST_COMPLETED)
         if loading.done():
@@ -173,6 +174,13 @@ async def _serve(serving: Serving, log: _Log, began: float, *, open_page: bool) 
         await asyncio.wait([loading])
     finally:
         await service.aclose()
+
+
+def _open(url: str) -> None:
+    """Open the page in the user's browser; some browsers return only when they are closed."""
+    import webbrowser
+
+    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
 
 class _Log:
@@ -255,8 +263,13 @@ def _tls(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
         raise typer.BadParameter("--tls-key is of no use without --tls-cert")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(cert, key)
+        context.load_cert_chain(cert, key, password=_no_password)
     except OSError as error:  # SSLError is one
         what = error.strerror or "no certificate with its key, in PEM"
         raise ConfigError(f"can't use the certificate {cert}{f' with {key}' if key else ''}: {what}") from None
     return context
+
+
+def _no_password() -> str:
+    """Instead of OpenSSL's own question on the terminal, which nobody may be there to answer."""
+    return ""

@@ -262,16 +262,18 @@ class Call:
             # a goodbye in mid-word would keep aclose() waiting for its end
             with contextlib.suppress(RuntimeError):
                 session.interrupt(force=True)
-            await session.aclose()
-            self._narration.finish()
-            self.tell(
-                events.CallEnded,
-                reason=reason,
-                data=dict(self._data),
-                usage=self._usage.as_dict(),
-                duration=round(time.monotonic() - self._started, 3),
-            )
-            self._agent = None
+            try:
+                await session.aclose()
+            finally:  # whoever has no time to wait for that is told the end all the same
+                self._narration.finish()
+                self.tell(
+                    events.CallEnded,
+                    reason=reason,
+                    data=dict(self._data),
+                    usage=self._usage.as_dict(),
+                    duration=round(time.monotonic() - self._started, 3),
+                )
+                self._agent = None
 
     async def _start(self, session: AgentSession[Call]) -> None:
         first = self.chain.start

@@ -22,9 +22,10 @@ logger = logging.getLogger("story.web")
 
 SECRET_BYTES = 18
 FAREWELL = "This server has to stop now. Say so kindly, and say goodbye, in one short sentence."
-FAREWELL_SECONDS = 3.5
-"""How long the calls have for their goodbyes when the server stops."""
-CLOSING_SECONDS = 1.0
+FAREWELL_SECONDS = 3.0
+"""How long the calls have for their goodbyes when the server stops, which is to take less than 5 s."""
+CLOSING_SECONDS = 0.6
+"""How long those that are cut off then have to close what they opened, and once more to tell their pages."""
 
 
 class FullError(StoryError):
@@ -106,7 +107,7 @@ class House:
         self._closing = True
         for guest in self._guests.values():
             guest.caller.part(FAREWELL, reason="shutdown")
-        for seconds in (FAREWELL_SECONDS, CLOSING_SECONDS):
+        for seconds in (FAREWELL_SECONDS, CLOSING_SECONDS, CLOSING_SECONDS):
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=seconds)
             for task in self._tasks:

@@ -49,10 +49,10 @@ class PageCaller:
     """One caller. The carrier can be lost and another take its place: the call goes on meanwhile, unheard.
 
     It is there before its call is, since a page may connect while models are still being loaded: until `join` it
-    hears silence. grace: seconds that a call whose connection was lost waits to be taken up again.
+    hears silence.
     """
 
-    def __init__(self, *, grace: float = GRACE_SECONDS) -> None:
+    def __init__(self) -> None:
         self.caller_rate = CALLER_RATE
         self.agent_rate = SAMPLE_RATE
         self.left: str | None = None
@@ -64,7 +64,6 @@ class PageCaller:
         self._gone = asyncio.Event()
         self._closed = False
         self._reached = False
-        self._grace_seconds = grace
         self._grace: asyncio.TimerHandle | None = None
         self._messages = Budget(MESSAGES_PER_SECOND, MESSAGES_AT_ONCE)
         self._heard = Budget(SOUND_PER_SECOND * CALLER_RATE, SOUND_AT_ONCE * CALLER_RATE)
@@ -171,7 +170,7 @@ class PageCaller:
         if not self._reached:  # nobody has heard anything yet, or knows that there is a call to come back to
             self.hang_up("lost")
             return
-        self._grace = asyncio.get_running_loop().call_later(self._grace_seconds, self.hang_up, "lost")
+        self._grace = asyncio.get_running_loop().call_later(GRACE_SECONDS, self.hang_up, "lost")
         self._held.discard("typing")  # the page tells it anew
         self._hold("lost")
         self.push(np.zeros(int(TRAILING_SILENCE_SECONDS * self.caller_rate), np.int16))

@@ -33,6 +33,8 @@ MAX_BODY = 64 * 1024
 MAX_SOCKET_MESSAGE = 128 * 1024
 BODY_SECONDS = 10.0
 FIRST_MESSAGE_SECONDS = 10.0
+SHUTDOWN_SECONDS = 0.3
+"""For requests under way when the server stops; calls have ended by then."""
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".html": "text/html"}
 OPEN_PATHS = frozenset({"/healthz"})
 
@@ -111,7 +113,7 @@ class WebServer:
                 web.get("/api/socket", self._socket),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._tls)
         try:

@@ -161,9 +161,12 @@ class Browser:
             "connectionstatechange",
             lambda: connected.set() if self.connection.connectionState == "connected" else None,
         )
+        opened = asyncio.Event()
+        self.channel.on("open", opened.set)
         await self.connection.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
         async with asyncio.timeout(10):
             await connected.wait()
+            await opened.wait()
         self.connected_at = time.monotonic()
 
     def _on_message(self, text: str) -> None:
