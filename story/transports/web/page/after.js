@@ -1,6 +1,6 @@
 /** The page after a call: the story to read, copy and save, and the facts of the call. */
 
-import { byId, make } from "./elements.js";
+import { byId, make, tell } from "./elements.js";
 import { notice } from "./notices.js";
 import { clock, latency, naming, pairs, spaced } from "./wording.js";
 
@@ -14,7 +14,7 @@ const REASONS = {
 	lost: "The connection was lost.",
 };
 
-let chain, personas, stacks, began, transport, end, nameOf, lines, story;
+let chain, personas, stacks, began, transport, end, nameOf, lines;
 
 /** @param journal {setup, stacks, began, transport, events, end}; end is a call_ended, maybe of the page's own making */
 export function showAfter({ setup, events, ...journal }) {
@@ -23,7 +23,7 @@ export function showAfter({ setup, events, ...journal }) {
 	nameOf = naming(personas);
 	lines = events.filter(({ type }) => ["user_turn", "agent_turn", "handoff"].includes(type));
 	end.data ??= Object.assign({}, ...events.map(({ type, arguments: values }) => type === "tool_call" && values));
-	byId("ended-because").textContent = `${because()} ${end.detail ?? ""}`;
+	tell("ended-because", `${because()} ${end.detail ?? ""}`);
 	byId("after").dataset.reason = end.reason;
 	byId("story").replaceChildren(...(lines.length ? lines.map(paragraph) : ["Nothing was said in this call."]));
 	byId("facts").replaceChildren(
@@ -37,7 +37,7 @@ byId("copy").addEventListener("click", async () => {
 		notice("The story is copied.");
 	} catch {
 		getSelection().selectAllChildren(byId("story"));
-		notice("Your browser lets no page copy here. The story is selected: copy it with your keyboard.");
+		notice("The story is selected: copy it with your keyboard.");
 	}
 });
 

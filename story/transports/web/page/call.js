@@ -118,14 +118,14 @@ export function makeCall(setup, stacks, ended) {
 	};
 
 	/** @throws NoMicrophone, Refusal, or an AbortError when it was ended meanwhile */
-	async function open({ silent, socketOnly }) {
+	async function open(silent) {
 		try {
 			stage.state(silent ? "connecting" : "microphone");
 			controls.announce(silent); // who does not speak may not hear either
 			const track = silent ? sound.silence() : await takeMicrophone();
 			stage.state("connecting");
 			showLevels(sound, signal);
-			link = makeLink({ setup, stacks, track, sound, socketOnly }, audience);
+			link = makeLink({ setup, stacks, track, sound }, audience);
 			await link.connect();
 		} catch (problem) {
 			close();

@@ -44,7 +44,6 @@ export function makeControls(act, signal) {
 		type(false);
 		if (text) act.say(text);
 	});
-	on(signal, "abort", () => clearTimeout(timer));
 
 	input.value = "";
 	byId("end").disabled = false;

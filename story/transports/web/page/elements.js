@@ -14,7 +14,7 @@ export function make(tag, properties = {}, ...children) {
 /** Text for screen readers alone. */
 export const unseen = (text) => make("span", { className: "unseen" }, text);
 
-/** Sets a text that is announced when it changes, and only then. */
+/** Sets a text, if it changes: live regions would announce it again. */
 export function tell(id, text) {
 	if (byId(id).textContent !== text) byId(id).textContent = text;
 }

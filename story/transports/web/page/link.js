@@ -25,16 +25,17 @@ export function makeLink(wanted, audience) {
 	let muted = false;
 	let pinged = 0;
 	let over = false;
+	let socketOnly = false;
 
 	async function connect() {
 		let mine = null;
 		const received = (text) => receive(JSON.parse(text));
 		const dropped = () => mine && mine === connection && drop();
 		const open = (transport) => transport({ ...wanted, ticket, signal, received, dropped });
-		if (!wanted.socketOnly) {
+		if (!socketOnly) {
 			mine = await open(openRtc).catch((problem) => {
 				if (!(problem instanceof Unconnected)) throw problem;
-				wanted.socketOnly = true;
+				socketOnly = true;
 				audience.switched(problem.message);
 			});
 		}

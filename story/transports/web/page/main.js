@@ -2,15 +2,12 @@
 
 import { showAfter } from "./after.js";
 import { makeCall } from "./call.js";
-import { byId } from "./elements.js";
+import { byId, tell } from "./elements.js";
 import { NoMicrophone } from "./microphone.js";
 import { alert, notice } from "./notices.js";
 import { makeSetup } from "./setup.js";
 
 const VIEWS = { setup: "setup", connecting: "call", call: "call", ended: "after" };
-
-// ?transport=socket tries the fallback without waiting for WebRTC to fail
-const socketOnly = new URLSearchParams(location.search).get("transport") === "socket";
 
 const setup = makeSetup(() => start(false));
 let call = null;
@@ -32,7 +29,7 @@ async function start(silent) {
 	call = makeCall(setup.facts(), setup.stacks(), ended);
 	keepAwake();
 	try {
-		await call.open({ silent, socketOnly });
+		await call.open(silent);
 		if (call) document.body.dataset.phase = "call";
 	} catch (problem) {
 		call = null;
@@ -59,9 +56,9 @@ function toSetup() {
 function advise(problem) {
 	byId("microphone-advice").hidden = !problem;
 	byId("start").hidden = byId("setup-state").hidden = Boolean(problem);
-	byId("microphone-problem").textContent = problem?.message;
-	byId("microphone-remedy").textContent = problem?.remedy;
 	if (!problem) return;
+	tell("microphone-problem", problem.message);
+	tell("microphone-remedy", problem.remedy);
 	byId("microphone-problem").focus();
 	byId("microphone-advice").scrollIntoView({ block: "center" });
 }

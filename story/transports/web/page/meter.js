@@ -13,8 +13,8 @@ export function showLevels(sound, signal) {
 		before = now;
 		for (const who of ["caller", "agent"]) {
 			levels[who] = Math.max(sound.level(who), levels[who] * left);
-			byId(`${who}-level`).value = levels[who];
-			byId("orb").style.setProperty(`--${who}`, levels[who].toFixed(3));
+			const level = (byId(`${who}-level`).ariaValueNow = levels[who].toFixed(2));
+			byId("call").style.setProperty(`--${who}`, level);
 		}
 		requestAnimationFrame(draw);
 	};

@@ -9,7 +9,7 @@ const ADVICE = {
 	NotAllowedError: [
 		"The microphone is blocked",
 		"Press the icon beside the address of this page, allow the microphone, and try again. If it is allowed there, " +
-			"look into the privacy settings of your system: the browser needs its permission too.",
+			"allow it for the browser in the privacy settings of your system.",
 	],
 	NotFoundError: ["No microphone was found", "Plug one in or switch it on, then try again."],
 	NotReadableError: [

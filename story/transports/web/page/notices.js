@@ -12,7 +12,7 @@ export function notice(text, action) {
 		action[1]();
 	};
 	byId("notice").replaceChildren(text, ...(action ? [" ", make("button", { type: "button", onclick: press }, action[0])] : []));
-	if (text && !action) timer = setTimeout(notice, 8000, "");
+	if (text && !action) timer = setTimeout(notice, 4000 + 60 * text.length, "");
 }
 
 export function alert(text) {

@@ -49,7 +49,8 @@ export function makeSetup(start) {
 }
 
 function build({ chain, version, personas, stacks, notice }, selects) {
-	document.title = byId("setup-title").textContent = chain[0].toUpperCase() + chain.slice(1);
+	document.title = chain[0].toUpperCase() + chain.slice(1);
+	tell("setup-title", document.title);
 	byId("cast").replaceChildren(
 		...personas.map(({ key, name, stack }, index) => {
 			const select = (selects[key] = choice(`stack-${key}`, stacks, stack));
@@ -63,7 +64,7 @@ function build({ chain, version, personas, stacks, notice }, selects) {
 	byId("unavailable-stacks").replaceChildren(
 		...missing.map(({ spec, reason }) => make("li", {}, make("strong", {}, spec), " ", reason)),
 	);
-	byId("small-print").textContent = [notice, `story ${version}`].filter(Boolean).join(" · ");
+	tell("small-print", [notice, `story ${version}`].filter(Boolean).join(" · "));
 }
 
 function choice(id, stacks, wanted) {

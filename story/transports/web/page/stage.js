@@ -5,7 +5,7 @@ import { clock } from "./wording.js";
 
 const STATES = {
 	connecting: "Connecting…",
-	microphone: "Waiting for your microphone: allow it where your browser asks",
+	microphone: "Allow the microphone where your browser asks",
 	reconnecting: "Reconnecting…",
 	listening: "Listening",
 	thinking: "Thinking",
@@ -25,8 +25,9 @@ export function makeStage({ personas, max_duration: limit }, stacks, nameOf, sig
 		current = key;
 		delete dataset.handoff;
 		Object.assign(dataset, { persona: key, tint: index % 4 });
-		byId("persona").textContent = byId("agent-name").textContent = name;
-		byId("persona-stack").textContent = `${key} · on ${stacks[key]}`;
+		tell("persona", name);
+		tell("agent-name", name);
+		tell("persona-stack", `${key} · on ${stacks[key]}`);
 		[...byId("path").children].forEach((step, place) => (step.ariaCurrent = place === index ? "step" : null));
 	}
 
@@ -40,7 +41,7 @@ export function makeStage({ personas, max_duration: limit }, stacks, nameOf, sig
 	}
 
 	function transport(name) {
-		byId("transport").textContent = dataset.transport = name;
+		tell("transport", (dataset.transport = name));
 	}
 
 	/** Seconds since the call started. */
@@ -52,7 +53,7 @@ export function makeStage({ personas, max_duration: limit }, stacks, nameOf, sig
 	}
 
 	function tick() {
-		byId("clock").textContent = clock(time()) + (limit ? ` of ${clock(limit)}` : "");
+		tell("clock", clock(time()) + (limit ? ` of ${clock(limit)}` : ""));
 	}
 
 	byId("path").replaceChildren(...personas.map(({ key }) => make("li", {}, nameOf(key))));
