@@ -19,12 +19,12 @@ from story.core import events
 from story.core.agent import PersonaAgent
 from story.core.errors import CallError, StoryError
 from story.core.narration import Narration
-from story.core.personas import Chain, Value
+from story.core.personas import END, Chain, Value
 from story.core.recovery import PersonaStacks, Recovery
 from story.core.session import StagedSession
 from story.core.silence import SilenceWatch
 from story.core.usage import Usage
-from story.core.warmup import SupportsPrefill, warm_up
+from story.core.warmup import SupportsPrefill, preconnect, warm_up
 from story.version import __version__
 
 if TYPE_CHECKING:
@@ -173,6 +173,7 @@ class Call:
         if agent.stack.realtime:
             self._usage.follow(agent.realtime_llm_session)  # it reports there, not on the model
         self._narration.entered()
+        self._preconnect(agent)
         unheard, self._unheard = self._unheard, []
         if unheard:
             asyncio.get_running_loop().call_soon(self.say, " ".join(unheard))
@@ -203,12 +204,14 @@ class Call:
         self._ending = asyncio.get_running_loop().create_future()
         try:
             async with utils.http_context.open():
-                await warm_up(model for stack in self._stacks.every for model in stack.models)
-                await self._prefill()
-                await self._hold()
+                try:
+                    await warm_up(model for stack in self._stacks.every for model in stack.models)
+                    await self._prefill()
+                    await self._hold()
+                finally:
+                    await self._close()  # while there still is what their connections run over
         finally:
             self._silence.stop()
-            await self._close()
         return ended[0]
 
     async def _hold(self) -> None:
@@ -300,6 +303,13 @@ class Call:
                     agent = self.make_agent(key)
                     tools = [tool for tool in agent.tools if isinstance(tool, Tool)]
                     await model.prefill(agent.persona.fixed_instructions, tools)
+
+    def _preconnect(self, agent: PersonaAgent) -> None:
+        """Have the connections of the personas that can come next opened while `agent` talks."""
+        for key in agent.persona.nexts:
+            # on the same realtime model its connection is handed on as well
+            if key != END and (stack := self._stacks[key]).llm is not agent.stack.llm:
+                preconnect(stack.leading)
 
     # -- the end
 

@@ -73,6 +73,14 @@ class LiveStack:
 
         return isinstance(self.llm, RealtimeModel)
 
+    @property
+    def leading(self) -> tuple[object, ...]:
+        """The models without the fallbacks: of each role the one that is asked first."""
+        first: dict[Role, object] = {}
+        for model, ref in self._refs:
+            first.setdefault(ref.role, model)
+        return tuple(first.values()) or self.models
+
     def ref(self, model: object) -> ResolvedRef | None:
         """What the stack says about one of `models`."""
         return next((ref for known, ref in self._refs if known is model), None)

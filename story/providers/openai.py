@@ -43,9 +43,9 @@ def build_tts(options: ModelOptions) -> openai.TTS:
 
 
 def build_realtime(options: ModelOptions) -> openai.realtime.RealtimeModel:
-    from livekit.plugins import openai
+    from story.providers.openai_realtime import RealtimeModel
 
-    return construct(openai.realtime.RealtimeModel, options, "openai realtime", language=None)
+    return construct(RealtimeModel, options, "openai realtime", language=None)
 
 
 def _responses_url(options: ModelOptions) -> str | None:

@@ -114,6 +114,17 @@ async def test_a_pipeline_is_built_and_closed_once() -> None:
     assert world.closed() == [1, 1, 1]
 
 
+async def test_of_a_chain_of_fallbacks_the_first_leads() -> None:
+    world = World()
+    stack = await world.build("llm=local,acme+stt=local+tts=acme,local")
+    assert len(stack.models) == 6 and stack.llm not in stack.models
+    leading = [(ref.role, ref.provider) for ref in map(stack.ref, stack.leading) if ref]
+    assert sorted(leading) == [(Role.LLM, "local"), (Role.STT, "local"), (Role.TTS, "acme"), (Role.VAD, "local")]
+    await stack.aclose()
+    without_refs = LiveStack(llm=ScriptedLLM(lambda *_: "hello"))
+    assert without_refs.leading == without_refs.models
+
+
 async def test_only_the_wanted_roles_are_built() -> None:
     world = World()
     stack = await world.build("local", roles={Role.LLM})
