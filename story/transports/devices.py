@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from livekit.agents import AgentSession
-from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from story.core.captions import Captions
 from story.core.errors import AudioError
@@ -20,6 +19,7 @@ from story.transports.playout import FRAME_SECONDS, CallerInput, Playout
 from story.transports.screen import Screen
 from story.transports.sound import SAMPLE_RATE
 from story.transports.subtitles import Subtitles
+from story.transports.synchronizer import Synchronizer
 
 if TYPE_CHECKING:
     from story.core.call import Call
@@ -77,7 +77,7 @@ class DeviceTransport:
         self._output_rate = self._rate("output", "speaker", self._portaudio.check_output_settings)
         self._streams: list[Stream] = []
         self._muted = False
-        self._synchronizer: TranscriptSynchronizer | None = None
+        self._synchronizer: Synchronizer | None = None
 
     async def attach(self, call: Call, session: AgentSession[Any]) -> None:
         self._call = call
@@ -87,7 +87,7 @@ class DeviceTransport:
         self._agent = Playout(sample_rate=self._output_rate)
         call.subscribe(self._on_event)
         captions = Captions(call, Subtitles(call, session, self._screen))
-        self._synchronizer = TranscriptSynchronizer(next_in_chain_audio=self._agent, next_in_chain_text=captions)
+        self._synchronizer = Synchronizer(next_in_chain_audio=self._agent, next_in_chain_text=captions)
         session.input.audio = self._caller
         session.output.audio = self._synchronizer.audio_output
         session.output.transcription = self._synchronizer.text_output

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from livekit.agents import AgentSession
 from livekit.agents.voice.io import PlaybackFinishedEvent, PlaybackStartedEvent
-from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from story.core.captions import Captions
 from story.core.errors import AudioError
@@ -18,6 +17,7 @@ from story.transports.floor import PATIENCE_SECONDS, SETTLE_SECONDS, Floor
 from story.transports.interrupts import hang_up_on_interrupt
 from story.transports.playout import Line
 from story.transports.sound import SAMPLE_RATE, Recording, Samples, check_writable, read_wav
+from story.transports.synchronizer import Synchronizer
 
 if TYPE_CHECKING:
     from story.core.call import Call
@@ -65,7 +65,7 @@ class FileTransport:
         self._settle = settle
         self._heard = 0.0
         self._line: Line | None = None
-        self._synchronizer: TranscriptSynchronizer | None = None
+        self._synchronizer: Synchronizer | None = None
         self._recording: Recording | None = None
 
     @property
@@ -81,7 +81,7 @@ class FileTransport:
         line.agent.on("playback_started", self._on_started)
         line.agent.on("playback_finished", self._on_finished)
         # cuts the text of an interrupted turn where its sound was cut
-        self._synchronizer = TranscriptSynchronizer(next_in_chain_audio=line.agent, next_in_chain_text=Captions(call))
+        self._synchronizer = Synchronizer(next_in_chain_audio=line.agent, next_in_chain_text=Captions(call))
         session.input.audio = line.caller
         session.output.audio = self._synchronizer.audio_output
         session.output.transcription = self._synchronizer.text_output

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from livekit.agents import AgentSession
 from livekit.agents.voice.io import PlaybackFinishedEvent
-from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from story.core.captions import Captions
 from story.transports.playout import CallerInput, Playout
+from story.transports.synchronizer import Synchronizer
 from story.transports.web.page_caller import PageCaller
 
 if TYPE_CHECKING:
@@ -30,13 +30,11 @@ class WebTransport:
         self._playout.on("playback_finished", self._on_finished)
         self.push = self._input.push
         self.pull = self._playout.pull
-        self._synchronizer: TranscriptSynchronizer | None = None
+        self._synchronizer: Synchronizer | None = None
 
     async def attach(self, call: Call, session: AgentSession[Any]) -> None:
         # cuts the text of an interrupted turn where its sound was cut
-        self._synchronizer = TranscriptSynchronizer(
-            next_in_chain_audio=self._playout, next_in_chain_text=Captions(call)
-        )
+        self._synchronizer = Synchronizer(next_in_chain_audio=self._playout, next_in_chain_text=Captions(call))
         session.input.audio = self._input
         session.output.audio = self._synchronizer.audio_output
         session.output.transcription = self._synchronizer.text_output
