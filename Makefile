@@ -33,6 +33,7 @@ test: product test-tools lint ## lint, types, and all tests but the long ones (A
 test-tools:
 	@scripts/library libportaudio.so.2 libportaudio2 "sound"
 	@scripts/venv $(VENV) requirements/test.txt
+	@scripts/browser
 	@$(BIN)/story models pull --all --yes || echo "Going on: the tests that need those weights are skipped." >&2
 
 lint: test-tools
@@ -70,5 +71,6 @@ lock: ## requirements/*.txt anew from pyproject.toml (UPGRADE=1: with the newest
 	grep -c '^[a-z]' requirements/*.txt
 
 clean: ## deletes what make and the tests made here (the weights stay: see story models remove)
-	rm -rf .venv .venv-3.* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-3.* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info artifacts \
+	    tests/transports/web/browser/node_modules
 	find story tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ctypes.util
 import os
+import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
 ON_CI = bool(os.environ.get("CI"))
+AXE = Path(__file__).parent / "transports/web/browser/node_modules/axe-core"
 DEFAULT_MODELS = ("qwen2.5-coder-1.5b", "moonshine-tiny-en", "hibari")
 
 
@@ -33,6 +36,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def _lacking(item: pytest.Item) -> str | None:
     if item.get_closest_marker("portaudio") and sys.platform == "linux" and not ctypes.util.find_library("portaudio"):
         return "PortAudio is missing: apt-get install libportaudio2"
+    if item.get_closest_marker("browser"):
+        if shutil.which("chromium") is None:
+            return "Chromium is missing: make test-tools, or apt-get install chromium"
+        if not AXE.is_dir():
+            return "axe-core is missing: make test-tools, or npm ci in tests/transports/web/browser"
     marker = item.get_closest_marker("weights")
     if marker is None:
         return None

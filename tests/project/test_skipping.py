@@ -14,11 +14,17 @@ CONFTEST = Path(__file__).parents[1] / "conftest.py"
 
 SUITES = {
     "weights": "import pytest\n@pytest.mark.weights('kokoro')\ndef test_it(): pass\n",
+    "browser": "import pytest\n@pytest.mark.browser\ndef test_it(): pass\n",
     "module": "import pytest\npytest.importorskip('no_such_module_anywhere')\n",
     "whole": "def test_it(): pass\n",
 }
 LEAN = [f"-pno:{plugin}" for plugin in ("cacheprovider", "asyncio", "hypothesispytest", "timeout", "anyio")]
-MARKS = "[pytest]\nmarkers =\n  weights: w\n  portaudio: p\n"
+MARKS = "[pytest]\nmarkers =\n  weights: w\n  portaudio: p\n  browser: b\n"
+REASONS = {
+    "weights": "story models pull kokoro",
+    "browser": "make test-tools",
+    "module": "no_such_module_anywhere",
+}
 
 
 def run(folder: Path, suite: str, ci: str) -> subprocess.CompletedProcess[str]:
@@ -31,15 +37,15 @@ def run(folder: Path, suite: str, ci: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("suite", ["weights", "module"])
+@pytest.mark.parametrize("suite", REASONS)
 def test_skipped_with_the_reason_on_a_users_machine(tmp_path: Path, suite: str) -> None:
     done = run(tmp_path, suite, ci="")
     assert "1 skipped" in done.stdout
-    assert ("story models pull kokoro" if suite == "weights" else "no_such_module_anywhere") in done.stdout
+    assert REASONS[suite] in done.stdout
     assert done.returncode in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
-@pytest.mark.parametrize("suite", ["weights", "module"])
+@pytest.mark.parametrize("suite", REASONS)
 def test_fails_on_ci(tmp_path: Path, suite: str) -> None:
     done = run(tmp_path, suite, ci="true")
     assert done.returncode != 0, done.stdout
