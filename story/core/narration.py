@@ -43,6 +43,7 @@ class Narration:
         self._heard: list[str] = []
         self._language: str | None = None
         self._last_word: float | None = None
+        self._unanswered: dict[str, float] = {}
         self._left: str | None = None
         self._handoff: tuple[str, str] | None = None
 
@@ -110,9 +111,12 @@ class Narration:
         if item.role == "user":
             self._heard.clear()
             language, self._language = self._language, None
-            self._call.tell(events.UserTurn, text=text, language=language, metrics=_metrics(item, USER_METRICS))
+            self._unanswered = _metrics(item, USER_METRICS)
+            self._call.tell(events.UserTurn, text=text, language=language, metrics=self._unanswered)
         elif item.role == "assistant" and text:
             metrics = _metrics(item, AGENT_METRICS)
+            if "response_latency" in metrics:  # the parts of it that were over before the agent had its turn
+                metrics, self._unanswered = {**self._unanswered, **metrics}, {}
             self._call.tell(events.AgentTurn, text=text, interrupted=item.interrupted, metrics=metrics)
 
     def _on_tools(self, event: FunctionToolsExecutedEvent) -> None:

@@ -85,7 +85,9 @@ async def test_a_whole_spoken_call(tmp_path: Path) -> None:
     assert turn.text == "I am Maria from Lisbon"
     assert turn.language == "en"
     assert {"end_of_turn_delay", "transcription_delay"} <= set(turn.metrics)
-    assert "response_latency" in of(seen, events.AgentTurn)[1].metrics
+    answer = of(seen, events.AgentTurn)[1].metrics
+    assert {"response_latency", "llm_ttft", "tts_ttfb"} <= set(answer)
+    assert turn.metrics.items() <= answer.items()
     assert of(seen, events.AgentTurn)[-1].text.startswith("Goodbye")
     assert stack.stt.closed == stack.llm.closed == stack.tts.closed == 1
     assert out.stat().st_size > 100_000
