@@ -23,6 +23,7 @@ from story.core.personas import END, Chain, Value
 from story.core.recovery import PersonaStacks, Recovery
 from story.core.session import StagedSession
 from story.core.silence import SilenceWatch
+from story.core.turns import FALSE_INTERRUPTIONS
 from story.core.usage import Usage
 from story.core.warmup import SupportsPrefill, preconnect, warm_up
 from story.version import __version__
@@ -221,7 +222,7 @@ class Call:
             conn_options=SessionConnectOptions(stt_conn_options=APIConnectOptions(timeout=STT_CONNECT_SECONDS)),
             userdata=self,
             vad=None,
-            turn_handling={"turn_detection": None},
+            turn_handling={"turn_detection": None, "interruption": FALSE_INTERRUPTIONS},
             user_away_timeout=None,  # SilenceWatch does what it would, by persona
             aec_warmup_duration=None,
             session_close_transcript_timeout=0,

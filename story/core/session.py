@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from livekit.agents import Agent, AgentSession, llm, stt, tts
+from livekit.agents import Agent, AgentSession, AgentStateChangedEvent, llm, stt, tts
+
+from story.core.turn_taking import TurnTaking
 
 
 class StagedSession(AgentSession[Any]):
@@ -25,6 +27,8 @@ class StagedSession(AgentSession[Any]):
         self._on_failed_handoff = on_failed_handoff
         self._outlives = outlives
         self._begun = False
+        self._turn_taking: TurnTaking | None = None
+        self.on("agent_state_changed", self._tell_turn_taking)
 
     def _on_error(self, error: llm.LLMError | stt.STTError | tts.TTSError | llm.RealtimeModelError) -> None:
         if not (isinstance(error, llm.RealtimeModelError) and self._outlives()):
@@ -45,3 +49,9 @@ class StagedSession(AgentSession[Any]):
             if first:  # start() itself raises it
                 raise
             self._on_failed_handoff(agent, error)
+        else:
+            self._turn_taking = TurnTaking.of(self._activity)
+
+    def _tell_turn_taking(self, event: AgentStateChangedEvent) -> None:
+        if self._turn_taking is not None:
+            self._turn_taking.agent_state(event.new_state)

@@ -5,9 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from livekit.agents.voice.turn import TurnHandlingOptions
+    from livekit.agents.voice.turn import InterruptionOptions, PreemptiveGenerationOptions, TurnHandlingOptions
 
     from story.core.live import LiveStack
+
+FINISHED_SECONDS = 0.45
+"""Of silence after a whole sentence that end a turn. The reply is begun before, and takes longer than that."""
+
+BEGUN_AHEAD: PreemptiveGenerationOptions = {
+    "preemptive_tts": True,
+    "max_speech_duration": 60.0,
+    "max_retries": 10,
+}
+"""The reply, its sound too, is begun at each transcript of a turn, and thrown away where the caller goes on."""
+
+FALSE_INTERRUPTIONS: InterruptionOptions = {"false_interruption_timeout": 1.5}
+"""For the session. Seconds after a long sound of which no words come, until the agent goes on."""
 
 
 @runtime_checkable
@@ -29,12 +42,10 @@ def turn_handling(stack: LiveStack, *, audio: bool) -> TurnHandlingOptions:
     """
     if stack.realtime or not audio:
         return {}
-    options: TurnHandlingOptions = {
+    wait = stack.llm.end_of_turn_delay if isinstance(stack.llm, SlowThinker) else FINISHED_SECONDS
+    return {
         "turn_detection": stack.turn_detection or "vad",
         "interruption": {"mode": "vad"},
+        "endpointing": {"min_delay": wait},
+        "preemptive_generation": BEGUN_AHEAD,
     }
-    if isinstance(stack.llm, SlowThinker):
-        options["endpointing"] = {"min_delay": stack.llm.end_of_turn_delay}
-        # Sound for words that may be thrown away costs only this machine's time.
-        options["preemptive_generation"] = {"preemptive_tts": True}
-    return options
