@@ -17,15 +17,23 @@ from fractions import Fraction
 import aiohttp
 import aioice.ice
 import av
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    RTCSessionDescription,
+)
 from aiortc.mediastreams import MediaStreamError
+from aiortc.rtp import RtpPacket
 
 from benchmarks.web_calls.line import Line
-from benchmarks.web_calls.sound import LOUD, RATE, Sound, Utterance, loudness, silence
+from benchmarks.web_calls.sound import LOUD, Utterance, loudness, silence
 from story.transports.web.opus import CLOCK_RATE, CLOCK_TICKS, PACKET_SECONDS
-from story.transports.web.receiver import take_over
+from story.transports.web.receiver import JITTER_BUFFER
 
 LOOPBACK = "127.0.0.1"
+RTP_TIMESTAMPS = 1 << 32
 NEW_SOUND_SECONDS = 0.2
 """Sound after so much silence is an onset."""
 STOPPED_SECONDS = 0.35
@@ -119,28 +127,52 @@ class Microphone(MediaStreamTrack):
 
 
 class Ear:
-    """When there was sound. loud: times of the packets with sound, 20 ms each. arrived: when the last packet came."""
+    """When there was sound. loud: times of the packets with sound, 20 ms each. onsets: of those after a silence.
+
+    gaps: seconds between the packets of 20 ms and the next 20 ms. lead: seconds of sound (silence that was not sent
+    included) less the seconds in which they came.
+    """
 
     def __init__(self) -> None:
         self.loud: list[float] = []
         self.onsets: list[float] = []
-        self.packets = 0
         self.gaps: list[float] = []
-        """Between one packet and the next."""
-        self._last = 0.0
+        self._codec = av.CodecContext.create("libopus", "r")
+        self._codec.sample_rate = CLOCK_RATE
+        self._codec.layout = "mono"
+        self._codec.format = "s16"
+        self._first: tuple[float, int] | None = None
+        self._last = (0.0, -1)
         self._heard = asyncio.Event()
 
-    def hear(self, samples: Sound) -> None:
+    def listen(self, receiver: RTCRtpReceiver) -> None:
+        """Take the packets from aiortc as they come, before its own jitter buffer gets them."""
+        setattr(receiver, JITTER_BUFFER, self)
+
+    @property
+    def lead(self) -> float:
+        if self._first is None:
+            return 0.0
+        (began, first), (now, last) = self._first, self._last
+        return (last - first) % RTP_TIMESTAMPS / CLOCK_RATE - (now - began)
+
+    def add(self, packet: RtpPacket) -> tuple[bool, None]:
+        """As a jitter buffer of aiortc's: it gets nothing to play."""
         now = time.monotonic()
-        if self.packets:
-            self.gaps.append(now - self._last)
-        self._last = now
-        self.packets += 1
-        if loudness(samples) > LOUD:
+        self._first = self._first or (now, packet.timestamp)
+        before, self._last = self._last, (now, packet.timestamp)
+        if packet.timestamp - before[1] == CLOCK_TICKS:
+            self.gaps.append(now - before[0])
+        if packet.payload and self._is_loud(packet.payload):
             if not self.loud or now - self.loud[-1] > NEW_SOUND_SECONDS:
                 self.onsets.append(now)
             self.loud.append(now)
         self._heard.set()
+        return False, None
+
+    def _is_loud(self, payload: bytes) -> bool:
+        frames = self._codec.decode(av.Packet(payload))
+        return any(loudness(frame.to_ndarray().reshape(-1)) > LOUD for frame in frames)
 
     def between(self, start: float, end: float) -> list[float]:
         """The packets with sound after `start`, up to `end`."""
@@ -148,11 +180,11 @@ class Ear:
 
     async def onset(self, after: float, within: float = ANSWER_SECONDS) -> float | None:
         """When sound begins after that time; None if none does."""
-        return await self._first(self.onsets, after, within)
+        return await self._next(self.onsets, after, within)
 
     async def sound(self, after: float, within: float = ANSWER_SECONDS) -> float | None:
         """When there is sound after that time, begun or going on."""
-        return await self._first(self.loud, after, within)
+        return await self._next(self.loud, after, within)
 
     async def quiet(self, seconds: float, since: float = 0.0, within: float = QUIET_SECONDS) -> float | None:
         """Wait for so long a silence after `since`. Returns when the last sound ended; None: it goes on and on."""
@@ -164,7 +196,7 @@ class Ear:
             await self._packet()
         return None
 
-    async def _first(self, times: list[float], after: float, within: float) -> float | None:
+    async def _next(self, times: list[float], after: float, within: float) -> float | None:
         until = time.monotonic() + within
         while (place := bisect.bisect_right(times, after)) == len(times):
             if time.monotonic() > until:
@@ -196,7 +228,7 @@ class Caller:
         self._line = line
         self._connection = connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         connection.addTrack(self.microphone)
-        connection.on("track", lambda track: take_over(connection.getReceivers()[0], self.ear.hear, RATE))
+        connection.on("track", lambda track: self.ear.listen(connection.getReceivers()[0]))
         self._channel = connection.createDataChannel("story" if page else "chat")
         self._channel.on("message", self._on_message)
         self._pinging: asyncio.Task[None] | None = None

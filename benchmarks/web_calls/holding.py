@@ -13,7 +13,6 @@ from benchmarks.web_calls.line import Line
 from benchmarks.web_calls.servers import Stand
 from benchmarks.web_calls.sound import Clip
 from benchmarks.web_calls.turns import STT, VENDORS, parts
-from story.transports.web.opus import PACKET_SECONDS
 
 UTTERANCE = "barge/turn3.wav"
 EVERY_SECONDS = 15.0
@@ -37,14 +36,14 @@ async def hold(stand: Stand, clips: dict[str, Clip], minutes: float) -> Found:
     lead: list[float] = []
     async with stand.caller() as caller:
         await caller.turn(utterance)
-        began, first = time.monotonic(), caller.ear.packets
+        began = time.monotonic()
         while time.monotonic() < began + minutes * 60:
             due = time.monotonic() + EVERY_SECONDS
             await stand.journal.set_clock()
             await stand.journal.empty()
             turns.append(await caller.turn(utterance))
             marks += await stand.journal.marks()
-            lead.append((caller.ear.packets - first) * PACKET_SECONDS - (time.monotonic() - began))
+            lead.append(caller.ear.lead)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
     told = [parts(turn, marks) for turn in turns]
     found = Found(data={"turns": rows(turns), "lead": lead})
