@@ -65,7 +65,6 @@ function markdown() {
 	return [`# ${plain(chain)}, ${began.toLocaleString()}`, ...told, "## The call", list.join("")].join("\n\n");
 }
 
-/** Each a name and its values. */
 function facts() {
 	const turns = (wanted) => lines.filter(({ type }) => type === wanted);
 	const theirs = turns("agent_turn");

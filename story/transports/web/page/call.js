@@ -91,6 +91,7 @@ export function makeCall(setup, stacks, ended) {
 			if (!recoverable) alert((journal.fault = message));
 		},
 		call_ended: finish,
+		refused: ({ error }) => finish({ reason: "error", detail: error }),
 	};
 
 	const showState = () => stage.state(latest.agent, latest.caller, latest.persona);

@@ -61,7 +61,8 @@ export function makeCaptions(nameOf) {
 		},
 
 		userTurn({ text }) {
-			if (typed.includes(text)) return void typed.splice(typed.indexOf(text), 1);
+			const told = typed.findIndex((one) => letters(one) === letters(text));
+			if (told >= 0) return void typed.splice(told, 1);
 			finish(live.caller ?? begin("caller", null), text);
 			live.caller = null;
 		},

@@ -4,7 +4,7 @@ import { byId } from "./elements.js";
 
 const IDLE = 4000; // ms after the last key
 
-/** @param act what each of them does, see call.js @param {AbortSignal} signal ends it */
+/** @param act see call.js @param {AbortSignal} signal ends it */
 export function makeControls(act, signal) {
 	const input = byId("say-text");
 	const { dataset } = document.body;
@@ -21,7 +21,7 @@ export function makeControls(act, signal) {
 
 	function microphone(state) {
 		dataset.microphone = state;
-		byId("mute").textContent = { on: "Mute", muted: "Unmute", none: "Use microphone" }[state];
+		byId("mute").textContent = { on: "Mute", muted: "Unmute", none: "Use mic" }[state];
 	}
 
 	/** Screen readers keep quiet about captions and state unless asked: they would talk into the call. */

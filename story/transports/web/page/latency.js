@@ -4,13 +4,12 @@ import { make, unseen } from "./elements.js";
 import { latency } from "./wording.js";
 
 const PARTS = {
-	end_of_turn: ["End of turn", "waiting for the end of what you said"],
-	stt: ["STT", "from your last sound to its transcript"],
-	llm: ["LLM", "to its first token"],
-	tts: ["TTS", "to its first sound"],
+	end_of_turn_delay: ["End of turn", "waiting for the end of what you said"],
+	transcription_delay: ["STT", "from your last sound to its transcript"],
+	llm_ttft: ["LLM", "to its first token"],
+	tts_ttfb: ["TTS", "to its first sound"],
 };
 
-/** @param metrics of an agent's turn, seconds @returns {HTMLElement | null} */
 export function latencyFigure(metrics) {
 	const whole = metrics?.response_latency;
 	if (!Number.isFinite(whole)) return null;

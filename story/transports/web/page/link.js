@@ -54,7 +54,7 @@ export function makeLink(wanted, audience) {
 
 	function receive(message) {
 		if (message.type === "pong") pinged = 0;
-		if (message.type === "call_ended") over = true;
+		if (["call_ended", "refused"].includes(message.type)) over = true;
 		if (!signal.aborted) audience.message(message);
 	}
 
@@ -92,6 +92,7 @@ export function makeLink(wanted, audience) {
 		closing.abort();
 		clearInterval(pinger);
 		connection?.close();
+		connection = null;
 	}
 
 	/** Hangs up by a beacon, which arrives from a page that goes away and over a link that is down. */

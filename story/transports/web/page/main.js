@@ -22,7 +22,6 @@ function show(phase, heading) {
 	byId(heading).focus();
 }
 
-/** @param {boolean} silent without a microphone */
 async function start(silent) {
 	setup.rest();
 	show("connecting", "persona");

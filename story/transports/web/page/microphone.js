@@ -26,7 +26,6 @@ export class NoMicrophone extends Error {
 	}
 }
 
-/** Its track. @throws {NoMicrophone} */
 export async function openMicrophone() {
 	if (!navigator.mediaDevices) throw new NoMicrophone("insecure");
 	const audio = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 };

@@ -1,6 +1,5 @@
 /** Records and plays s16le mono at 24000 Hz, through worklet.js. */
 
-/** @param {(frame: ArrayBuffer) => void} send takes what is recorded */
 export async function openPcm(sound, send) {
 	// without https there are no worklets: no sound then, but captions and typing
 	if (!globalThis.AudioWorkletNode) return { play() {}, clear() {}, record() {}, close() {} };

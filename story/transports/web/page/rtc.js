@@ -10,7 +10,6 @@ const RECOVERY = 2000; // "disconnected" often mends itself
 /** WebRTC does not work here; another transport may. */
 export class Unconnected extends Error {}
 
-/** A transport, as link.js has them. */
 export async function openRtc({ setup, stacks, ticket, track, sound, signal, received, dropped }) {
 	if (!globalThis.RTCPeerConnection) throw new Unconnected("This browser has no WebRTC");
 	const peer = new RTCPeerConnection({ iceServers: setup.ice_servers });

@@ -69,7 +69,7 @@ function build({ chain, version, personas, stacks, notice }, selects) {
 
 function choice(id, stacks, wanted) {
 	const options = stacks.map(({ spec, title, works, reason }) =>
-		make("option", { value: spec, disabled: !works }, [spec, works ? title : reason].filter(Boolean).join(" · ")),
+		make("option", { value: spec, disabled: !works }, [spec, works ? title?.replace(spec.replaceAll("+", ", "), "") : reason].filter(Boolean).join(" · ")),
 	);
 	const usable = stacks.filter(({ works }) => works).map(({ spec }) => spec);
 	const select = make("select", { id }, ...options);

@@ -7,7 +7,6 @@ import { until } from "./wait.js";
 const OPENING = 5000;
 const ANSWERING = 20_000; // the server makes ready the stacks of the whole chain first
 
-/** A transport, as link.js has them. */
 export async function openSocket({ stacks, ticket, track, sound, signal, received, dropped }) {
 	const socket = new WebSocket("api/socket");
 	const happenings = ["open", "message", "close"].map((name) => [socket, name]);

@@ -28,7 +28,6 @@ export class Sound {
 		this.watch("agent", this.context.createMediaStreamSource(stream));
 	}
 
-	/** Another audio graph was made. */
 	add(context) {
 		this.#contexts.add(context);
 		setTimeout(() => context.state === "suspended" && this.blocked(), 500);

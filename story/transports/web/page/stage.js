@@ -12,7 +12,6 @@ const STATES = {
 	speaking: "Speaking",
 };
 
-/** @param {Record<string, string>} stacks by persona @param {AbortSignal} signal ends it */
 export function makeStage({ personas, max_duration: limit }, stacks, nameOf, signal) {
 	const { dataset } = document.body;
 	let current = null;
@@ -24,14 +23,14 @@ export function makeStage({ personas, max_duration: limit }, stacks, nameOf, sig
 		const name = personas[index]?.name ?? key;
 		current = key;
 		delete dataset.handoff;
-		Object.assign(dataset, { persona: key, tint: index % 4 });
+		Object.assign(dataset, { persona: key, stack: stacks[key], tint: index % 4 });
 		tell("persona", name);
 		tell("agent-name", name);
-		tell("persona-stack", `${key} · on ${stacks[key]}`);
+		tell("persona-stack", `${key} · on ${stacks[key].replaceAll("+", " + ")}`);
 		[...byId("path").children].forEach((step, place) => (step.ariaCurrent = place === index ? "step" : null));
 	}
 
-	/** @param {keyof STATES} agent @param {string | null} [speaker] key of the persona that has the word */
+	/** @param {keyof STATES} agent @param {string | null} [speaker] a persona's key */
 	function state(agent, caller = "silent", speaker = null) {
 		Object.assign(dataset, { state: agent, caller });
 		// the next persona is called but has made no sound: the handoff event comes with that
@@ -44,7 +43,6 @@ export function makeStage({ personas, max_duration: limit }, stacks, nameOf, sig
 		tell("transport", (dataset.transport = name));
 	}
 
-	/** Seconds since the call started. */
 	const time = () => (began ? performance.now() - began : 0) / 1000;
 
 	function start() {
