@@ -32,9 +32,15 @@ STACKS = ["--intro-stack", "deepgram+gpt4o-mini", "--story-stack", "openai-realt
 class Running:
     """A `story run` that listens."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], errors: Path) -> None:
         self.process = process
+        self._errors = errors
         self.lines: list[str] = []
+
+    @property
+    def errors(self) -> str:
+        """What it wrote on standard error."""
+        return self._errors.read_text()
 
     def until(self, pattern: str) -> re.Match[str]:
         """Read what it says up to a line with that in it."""
@@ -43,7 +49,7 @@ class Running:
             self.lines.append(line.rstrip("\n"))
             if found := re.search(pattern, line):
                 return found
-        raise AssertionError(f"it ended without saying {pattern}: {self.lines}")
+        raise AssertionError(f"it ended without saying {pattern}: {self.lines} {self.errors}")
 
     def stop(self, name: signal.Signals = signal.SIGTERM) -> int:
         """The exit code. How long it takes is bounded in the house: tests/transports/web/test_house.py."""
@@ -58,17 +64,19 @@ def running(tmp_path: Path, environment: dict[str, str]) -> Iterator[Callable[..
     started: list[subprocess.Popen[str]] = []
 
     def start(*options: str, **variables: str) -> Running:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "story", "run", "--port", "0", "--ice-address", "127.0.0.1", *options],
-            cwd=tmp_path,
-            env={**environment, "PYTHONUNBUFFERED": "1", **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        errors = tmp_path / "stderr"
+        with errors.open("w") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "story", "run", "--port", "0", "--ice-address", "127.0.0.1", *options],
+                cwd=tmp_path,
+                env={**environment, "PYTHONUNBUFFERED": "1", **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
         started.append(process)
-        return Running(process)
+        return Running(process, errors)
 
     yield start
     for process in started:
@@ -217,7 +225,8 @@ async def test_what_it_says_and_how_it_ends(running: Callable[..., Running]) -> 
     assert run.stop(signal.SIGINT) == 0
     assert all(len(line) <= 80 for line in run.lines), run.lines
     banner = "\n".join(run.lines)
-    assert "storyteller" in banner and "deepgram+gpt4o-mini" in banner and "Traceback" not in banner
+    assert "storyteller" in banner and "deepgram+gpt4o-mini" in banner
+    assert run.errors == ""
 
 
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
@@ -243,12 +252,13 @@ async def test_it_stops_in_the_middle_of_a_call(running: Callable[..., Running],
     assert next(line for line in logged if line["type"] == "stopping")["calls"] == 1
     assert [line["reason"] for line in logged if line["type"] == "call_ended"] == ["shutdown"]
     assert "partial" not in kinds and "state" not in kinds
+    assert run.errors == ""
 
 
 def test_it_stops_while_it_is_still_loading(running: Callable[..., Running]) -> None:
     run = running(*EMULATED, *STACKS)
     run.until("story is at")
-    assert run.stop() == 0 and not any("Traceback" in line for line in run.lines)
+    assert run.stop() == 0 and "Traceback" not in run.errors
 
 
 async def test_over_tls(running: Callable[..., Running], tmp_path: Path) -> None:
@@ -272,18 +282,18 @@ async def test_over_tls(running: Callable[..., Running], tmp_path: Path) -> None
 async def test_on_every_address_it_wants_the_token(running: Callable[..., Running]) -> None:
     run = running(*EMULATED, *STACKS, "--host", "0.0.0.0")
     found = run.until(r"http://0\.0\.0\.0:(\d+)/\?token=(\S+)")
-    run.until("without TLS|Without TLS")
     url = f"http://127.0.0.1:{found.group(1)}"
     assert (await get(f"{url}/api/setup"))[0] == 401
     assert (await get(f"{url}/healthz"))[0] == 200
+    assert "Without TLS" in run.errors
     assert (await get(f"{url}/api/setup", headers={"Authorization": f"Bearer {found.group(2)}"}))[0] == 200
     assert run.stop() == 0
 
 
 def test_a_stack_that_can_not_be_built_ends_it_with_one_line(running: Callable[..., Running]) -> None:
     run = running("--intro-stack", "openai-realtime", "--story-stack", "openai-realtime")
-    rest, _ = run.process.communicate(timeout=60)
-    assert run.process.returncode == 2 and "OPENAI_API_KEY" in rest and "Traceback" not in rest
+    assert run.process.wait(60) == 2
+    assert "OPENAI_API_KEY" in run.errors and "Traceback" not in run.errors
 
 
 def test_help_names_every_option(story: Story) -> None:

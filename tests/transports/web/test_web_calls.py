@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -17,6 +15,7 @@ from story.transports.web import page_caller, peer, socket
 from story.transports.web.house import Guest
 from tests.transports.calls import GOODBYE, GREETING, STORY
 from tests.transports.web.client import Browser
+from tests.transports.web.lines import disturb
 from tests.transports.web.served import Page, Served, scripted, serving
 
 pytestmark = pytest.mark.slow
@@ -371,22 +370,3 @@ async def test_speech_over_a_lossy_line_is_heard(http: aiohttp.ClientSession, lo
         await speak(browser, tone(0.6))
         assert (await browser.until("call_ended"))["reason"] == "finished"
         await browser.aclose()
-
-
-def disturb(browser: Browser, *, loss: float, jitter: float, seed: int = 5) -> None:
-    """Lose some of the packets of a page's sound, and have the others come after `jitter` seconds at most."""
-    rng = random.Random(seed)
-    transport = browser.connection.getSenders()[0].transport
-    send = transport._send_rtp
-    loop = asyncio.get_running_loop()
-
-    async def disturbed(data: bytes) -> None:
-        if rng.random() >= loss:
-            loop.call_later(rng.uniform(0, jitter), lambda: tasks.append(loop.create_task(arrive(data))))
-
-    async def arrive(data: bytes) -> None:
-        with contextlib.suppress(ConnectionError):  # the page is gone by then
-            await send(data)
-
-    tasks: list[asyncio.Task[None]] = []
-    transport._send_rtp = disturbed  # type: ignore[method-assign]
