@@ -88,7 +88,7 @@ async def test_a_barge_in_cuts_the_voice_and_the_words(tmp_path: Path) -> None:
         return "Yes?" if any(m.role == "user" for m in chat_ctx.messages()) else LONG
 
     turn = CALLERS / "maria" / "turn1.wav"
-    transport = FileTransport([turn], out=out, barge_in={1: 1.0})
+    transport = FileTransport([turn], out=out, barge_in={1: 2.0})
     outcome = await hold(transport, hears=["wait", *[""] * 20], script=long_story, agent_turns=2)
     first = outcome.of(events.AgentTurn)[0]
     assert first.interrupted
@@ -98,7 +98,7 @@ async def test_a_barge_in_cuts_the_voice_and_the_words(tmp_path: Path) -> None:
     began = int(np.flatnonzero(agent)[0])
     start = int(np.flatnonzero(caller)[0])
     lead = int(np.flatnonzero(read_wav(turn))[0])  # silence that the file begins with
-    assert (start - lead - began) / SAMPLE_RATE == pytest.approx(1.0, abs=3 * TICK / SAMPLE_RATE)
+    assert (start - lead - began) / SAMPLE_RATE == pytest.approx(2.0, abs=3 * TICK / SAMPLE_RATE)
     assert agent[start : start + TICK].any(), "both speak"
     stopped = stretches(agent)[0][1]
     assert stopped < start + len(read_wav(turn))
