@@ -3,10 +3,24 @@
 import { byId, make, unseen } from "./elements.js";
 import { latencyFigure } from "./latency.js";
 
+const box = byId("captions");
+let following = true; // the newest words, until the caller scrolls up to read
+let top = 0;
+
+box.addEventListener("scroll", () => {
+	following = box.scrollHeight - box.scrollTop - box.clientHeight < 60 || (following && box.scrollTop >= top);
+	top = box.scrollTop;
+});
+new ResizeObserver(follow).observe(box);
+
+function follow() {
+	if (following) box.scrollTop = box.scrollHeight;
+}
+
 export function makeCaptions(nameOf) {
-	const box = byId("captions");
 	const live = { caller: null, agent: null }; // turns that are still being spoken
 	const typed = []; // turns that the server has not told back
+	following = true;
 	box.replaceChildren();
 
 	function begin(who, persona) {
@@ -22,11 +36,10 @@ export function makeCaptions(nameOf) {
 		const cut = lost === null ? [] : [" ", ...(lost ? [unseen("(cut off:) "), make("del", {}, lost)] : ["—"])];
 		if (lost !== null) element.dataset.interrupted = true;
 		delete element.dataset.live;
-		follow(() => {
-			words.replaceChildren(text, ...cut);
-			words.ariaHidden = null;
-			if (figure) element.append(figure);
-		});
+		words.replaceChildren(text, ...cut);
+		words.ariaHidden = null;
+		if (figure) element.append(figure);
+		follow();
 	}
 
 	/** The turn being spoken, if the text belongs to it; if not, that was stopped before it was told. */
@@ -38,25 +51,23 @@ export function makeCaptions(nameOf) {
 		return begin("agent", persona);
 	}
 
-	const add = (element) => follow(() => box.append(element));
-
-	/** Keeps the newest words in sight, unless the caller reads further up. */
-	function follow(change) {
-		const below = box.scrollHeight - box.scrollTop - box.clientHeight;
-		change();
-		if (below < 60) box.scrollTop = box.scrollHeight;
+	function add(element) {
+		box.append(element);
+		follow();
 	}
 
 	return {
 		partial({ who, text, persona }) {
 			const turn = (live[who] = who === "agent" ? current(text, persona) : (live.caller ?? begin(who, null)));
 			if (who === "caller" || text.length > turn.text.length) turn.text = text;
-			follow(() => (turn.words.textContent = turn.text));
+			turn.words.textContent = turn.text;
+			follow();
 		},
 
 		/** Shown at once; `userTurn` will confirm it. */
 		typed(text) {
 			typed.push(text);
+			following = true;
 			finish(begin("caller", null), text);
 		},
 
