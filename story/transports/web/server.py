@@ -133,9 +133,8 @@ class WebServer:
     # -- the page
 
     async def _page(self, request: web.Request) -> web.Response:
-        name = "full.html" if self._house.full else "index.html"
-        response = self._answer_file(name)
-        if self._house.full:
+        response = self._answer_file("index.html")
+        if self._house.full:  # the page says so by itself, and waits for a free line
             response.set_status(503)
             response.headers["Retry-After"] = "15"
         return response

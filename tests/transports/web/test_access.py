@@ -14,7 +14,7 @@ from story.transports.web import access
 from story.transports.web.access import HEADERS, POLICY, is_loopback
 from tests.transports.web.served import Served, serving
 
-PATHS = ("/", "/page/full.html", "/page/none.js", "/healthz", "/metrics", "/api/setup", "/api/nothing", "/favicon.ico")
+PATHS = ("/", "/page/main.js", "/page/none.js", "/healthz", "/metrics", "/api/setup", "/api/nothing", "/favicon.ico")
 EVIL = "<script>alert(1)</script>"
 
 

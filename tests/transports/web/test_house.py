@@ -47,7 +47,7 @@ async def test_a_full_house_says_so_and_a_place_is_free_after_a_call(http: aioht
             assert "Retry-After" in answer.headers
         async with http.get(served.url) as answer:
             assert answer.status == 503 and answer.content_type == "text/html"
-            assert "All lines are taken" in await answer.text() and "Retry-After" in answer.headers
+            assert "main.js" in await answer.text() and "Retry-After" in answer.headers
         async with http.get(f"{served.url}/api/setup") as answer:
             assert (await answer.json())["calls"] == {"active": 1, "max": 1}
         assert await metric(http, served, "story_calls_active") == 1
