@@ -13,7 +13,7 @@ from story.core.plugins import load_plugins
 from story.core.settings import Settings, load_settings
 from story.transports.web.offers import Offers, offers_of
 
-SECRET = "sk-very-secret-0123456789"
+SECRET = "very-secret-0123456789"
 
 
 @pytest.fixture(scope="module")
