@@ -3,6 +3,8 @@ SHELL := /usr/bin/env bash
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# Most tests wait for sound to pass in real time. The long ones run alone: they hold whole calls on the local models.
+PARALLEL := -n 2 --dist loadfile
 
 .NOTPARALLEL:
 .PHONY: help setup product weights run talk test test-tools lint test-newest test-full bench lock clean
@@ -27,7 +29,7 @@ talk: setup ## the same in this terminal, typed (ARGS=--voice: spoken)
 	@$(BIN)/story talk --intro-stack local --story-stack local $(ARGS)
 
 test: product test-tools lint ## lint, types, and all tests but the long ones (ARGS goes to pytest)
-	@$(BIN)/python -m pytest -m "not full" $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not full" $(ARGS)
 	@$(MAKE) --no-print-directory test-newest
 
 test-tools:
@@ -48,7 +50,7 @@ test-newest:
 	if [ -n "$$newest" ] && [ "$$(minor "$$newest")" -gt "$$(minor $(BIN)/python)" ]; then \
 	    dir=.venv-3.$$(minor "$$newest"); \
 	    PIP_NO_COMPILE=1 scripts/venv $$dir requirements/test.txt "$$newest" && \
-	    $$dir/bin/python -m pytest -m "not full and not weights and not slow" $(ARGS); \
+	    $$dir/bin/python -m pytest $(PARALLEL) -m "not full and not weights and not slow" $(ARGS); \
 	fi
 
 test-full: product test-tools ## the long tests (at most 40 minutes on two cores)
