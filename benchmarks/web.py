@@ -28,6 +28,8 @@ The floor beside a latency: the vendors' share (690 ms), and the sound's way the
 `story-model` is `story` with the end-of-turn model `turn_detector=local`. `livekit` goes by silence alone and lets
 callers break in at once, `livekit-defaults` leaves livekit's options alone. Pipecat is measured if `--pipecat
 PYTHON` names an environment that has it (benchmarks/peers/README.md).
+
+All default parts take half an hour a server, on a machine that has nothing else to do.
 """
 
 from __future__ import annotations

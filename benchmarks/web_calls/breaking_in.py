@@ -22,10 +22,9 @@ LATEST_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class BreakIn:
-    """One of them. silent: seconds from the caller's first sound to the agent's last; None: it went on.
-
-    kept_quiet: whether it was silent from then on until the caller's last sound. turn: with the answer that came
-    after that.
+    """One of them. silent: seconds from the caller's first sound to the agent's last; None: it went on, or was not
+    speaking. kept_quiet: whether it was silent from then on until the caller's last sound. turn: with the first sound
+    that began after that; None where the agent spoke on, or had begun to answer before.
     """
 
     silent: float | None
@@ -37,16 +36,12 @@ async def break_in(caller: Caller, utterance: Utterance, since: float) -> BreakI
     """Break into the speech that began then."""
     await asyncio.sleep(max(0.0, since + INTO_SECONDS - time.monotonic()))
     saying = asyncio.create_task(caller.microphone.say(utterance))
-    began = time.monotonic()
     last = await caller.ear.quiet(STOPPED_SECONDS, within=LATEST_SECONDS)
     said = await saying
+    turn = Turn(said, await caller.ear.onset(said.end), utterance.name)
     if last is None or last < said.onset:
-        await caller.ear.quiet(STOPPED_SECONDS, since=began)
-        answer = await caller.ear.onset(said.end)
-        return BreakIn(None, False, Turn(said, answer, utterance.name))
-    silent = last - said.onset
-    kept_quiet = not caller.ear.between(last, said.end)
-    return BreakIn(silent, kept_quiet, Turn(said, await caller.ear.onset(max(last, said.onset)), utterance.name))
+        return BreakIn(None, False, turn)
+    return BreakIn(last - said.onset, not caller.ear.between(last, said.end), turn)
 
 
 async def barge(stand: Stand, clips: dict[str, Clip], count: int) -> Found:
@@ -57,7 +52,7 @@ async def barge(stand: Stand, clips: dict[str, Clip], count: int) -> Found:
         since = (await caller.turn(utterances[0])).answer
         broken: list[BreakIn] = []
         for number in range(count + 1):
-            if since is None:
+            if since is None:  # nothing to break into
                 since = (await caller.turn(utterances[0])).answer or time.monotonic()
             one = await break_in(caller, utterances[number % len(utterances)], since)
             since = one.turn.answer
