@@ -121,11 +121,15 @@ class ToneStream(tts.ChunkedStream):
 
 
 class LoudnessSTT(stt.STT):
-    """Hears the next of `lines` each time a loud stretch of sound is followed by 150 ms of silence."""
+    """Hears the next of `lines` each time a loud stretch of sound is followed by `certain` seconds of silence.
 
-    def __init__(self, lines: Sequence[str]) -> None:
+    guess: if given, seconds of silence after each of which it says so already, as an interim result.
+    """
+
+    def __init__(self, lines: Sequence[str], *, certain: float = 0.15, guess: float | None = None) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=True))
         self.lines, self.closed, self.streams = list(lines), 0, 0
+        self.certain, self.guess = certain, guess
 
     @property
     def model(self) -> str:
@@ -160,8 +164,12 @@ class LoudnessStream(stt.RecognizeStream):
                     speaking = True
                     self._event_ch.send_nowait(stt.SpeechEvent(type=kinds.START_OF_SPEECH))
             elif speaking:
-                silence += frame.duration
-                if silence >= 0.15:
+                before, silence = silence, silence + frame.duration
+                guess = self._stt.guess
+                if guess and self._stt.lines and before // guess < silence // guess:
+                    heard = stt.SpeechData(language="en", text=self._stt.lines[0], confidence=0.9)
+                    self._event_ch.send_nowait(stt.SpeechEvent(type=kinds.INTERIM_TRANSCRIPT, alternatives=[heard]))
+                if silence >= self._stt.certain:
                     speaking = False
                     text = self._stt.lines.pop(0) if self._stt.lines else ""
                     heard = stt.SpeechData(language="en", text=text, confidence=1.0)

@@ -13,6 +13,7 @@ from livekit.agents import stt, vad
 from story.core.acknowledgements import is_acknowledgement
 from story.core.barge_in import BargeIn
 from story.core.endpointing import WordsEndpointing
+from story.core.sentences import Ending, ending
 
 if TYPE_CHECKING:
     from livekit.agents.voice.agent_activity import AgentActivity
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         AudioRecognition,
         _EndOfTurnInfo,
         _PreemptiveGenerationInfo,
+        _PreflightStaleInfo,
     )
 
 ANSWER_SECONDS = 1.0
@@ -81,6 +83,8 @@ class TurnTaking:
             detector=not isinstance(activity._turn_detection, str),
         )
         self._loudest = 0.0
+        self._loud = False
+        self._guess = ""
         self._ahead: asyncio.Task[None] | None = None
         self._kept: tuple[float, stt.SpeechEvent] | None = None
 
@@ -129,9 +133,25 @@ class TurnTaking:
         text = event.alternatives[0].text if event.alternatives and event.type in SPOKEN else ""
         agents_floor = self._barge_in.undecided or self._activity.session.agent_state == "speaking"
         if not (agents_floor and text and is_acknowledgement(text)):
-            await self._hear(event)
+            await self._hear(self._sooner(event, text))
         elif event.type is stt.SpeechEventType.FINAL_TRANSCRIPT:
             self._kept = time.monotonic(), event
+
+    def _sooner(self, event: stt.SpeechEvent, text: str) -> stt.SpeechEvent:
+        """A whole sentence after which the caller is quiet: a reply may be begun before the recogniser is certain.
+
+        At its final words the reply goes on, or where they differ is begun anew. Only where it can be begun: livekit
+        does not try again at the same words; and only once, as it does not compare them.
+        """
+        if event.type is stt.SpeechEventType.FINAL_TRANSCRIPT:
+            self._guess = ""
+        elif event.type is stt.SpeechEventType.INTERIM_TRANSCRIPT and text != self._guess:
+            speech = self._activity.current_speech
+            free = speech is None or speech.interrupted or self._barge_in.undecided
+            if free and not self._loud and ending(text) is Ending.FINISHED:
+                self._guess = text
+                return replace(event, type=stt.SpeechEventType.PREFLIGHT_TRANSCRIPT)
+        return event
 
     # -- hooks
 
@@ -142,11 +162,10 @@ class TurnTaking:
             self._barge_in.voice(asyncio.get_running_loop().time() - _age_of_voice(event))
 
     def on_vad_inference_done(self, event: vad.VADEvent) -> None:
+        self._loud = event.speaking and self._is_loud(event)
         if self._barge_in.undecided or self._activity.session.agent_state == "speaking":
-            if event.speaking:
-                self._barge_in.sound(loud=self._is_loud(event))
-            elif self._barge_in.undecided:
-                self._barge_in.sound(loud=False)
+            if event.speaking or self._barge_in.undecided:
+                self._barge_in.sound(loud=self._loud)
             event = replace(event, speech_duration=0.0)  # when to interrupt is not for the activity to say
         self._activity.on_vad_inference_done(event)
 
@@ -165,6 +184,10 @@ class TurnTaking:
             self._activity.on_preemptive_generation(info)
         else:
             self._ahead = asyncio.create_task(self._reply_ahead(info, self._activity._cancel_speech_pause_task))
+
+    def on_preflight_stale(self, info: _PreflightStaleInfo) -> None:
+        self._drop_ahead()
+        self._activity.on_preflight_stale(info)
 
     def on_end_of_turn(self, info: _EndOfTurnInfo) -> bool:
         self._drop_ahead()

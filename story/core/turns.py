@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from story.core.live import LiveStack
 
-FINISHED_SECONDS = 0.45
+FINISHED_SECONDS = 0.6
 """Of silence after a whole sentence that end a turn. The reply is begun before, and takes longer than that."""
 
 BEGUN_AHEAD: PreemptiveGenerationOptions = {

@@ -32,11 +32,10 @@ GOODBYE = "Goodbye."
 class Listened:
     """A call whose recogniser hears `lines`. told: what the model was asked and what the call said, in order."""
 
-    def __init__(self, lines: Sequence[str]) -> None:
+    def __init__(self, lines: Sequence[str], **ears: float) -> None:
         self.told: list[events.Event | str] = []
-        self.stack = LiveStack(
-            stt=LoudnessSTT(lines), llm=ScriptedLLM(self._answer), tts=ToneTTS(pace=0.04), vad=inference.VAD()
-        )
+        hearing, thinking = LoudnessSTT(lines, **ears), ScriptedLLM(self._answer)
+        self.stack = LiveStack(stt=hearing, llm=thinking, tts=ToneTTS(pace=0.04), vad=inference.VAD())
 
     async def hold(self, transport: FileTransport) -> None:
         chain = load_chain(Path(__file__).parent / "two_personas.toml")
@@ -124,3 +123,14 @@ async def test_an_acknowledgement_of_the_last_words_answers_them() -> None:
     await call.hold(FileTransport([SPEECH, OKAY, SPEECH], barge_in={2: 2.2}))
     assert call.turns == ["I am Maria.", "Yes.", "Please stop."]
     assert call.cut == []
+
+
+async def test_a_reply_is_begun_at_a_guess_that_is_a_whole_sentence() -> None:
+    call = Listened(["Hm", "I am Maria.", "Please stop."], certain=0.5, guess=0.1)
+    await call.hold(FileTransport([OKAY, OKAY, OKAY]))
+    assert call.turns == ["Hm", "I am Maria.", "Please stop."]
+    for turn, guessed in (("Hm", False), ("I am Maria.", True)):
+        heard = [i for i, e in enumerate(call.told) if isinstance(e, events.Partial) and e.text == turn]
+        assert call.told.count(turn) == 1
+        assert heard[0] < call.told.index(turn)
+        assert (call.told.index(turn) < heard[-1]) is guessed
