@@ -124,9 +124,17 @@ class TurnTaking:
             self._barge_in.settle()
         elif state == "listening" and self._activity._paused_speech is None:
             self._barge_in.settle()
-            kept, self._kept = self._kept, None
-            if kept is not None and time.monotonic() - kept[0] < ANSWER_SECONDS:
-                self._recognition._process_stt_event(kept[1])
+            speech = self._activity.current_speech
+            if speech is None:
+                self._hear_kept()
+            else:  # about to be done; until then a caller's words would interrupt it
+                speech.add_done_callback(lambda _: self._hear_kept())
+
+    def _hear_kept(self) -> None:
+        """The agent has finished: what was said at its last words answers them."""
+        kept, self._kept = self._kept, None
+        if kept is not None and time.monotonic() - kept[0] < ANSWER_SECONDS:
+            self._recognition._process_stt_event(kept[1])
 
     async def _on_stt_event(self, event: stt.SpeechEvent) -> None:
         """A result of the recogniser. What only acknowledges is no turn, as long as the floor is the agent's."""

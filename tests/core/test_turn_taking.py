@@ -120,7 +120,7 @@ async def test_the_same_words_answer_a_silent_agent() -> None:
 
 async def test_an_acknowledgement_of_the_last_words_answers_them() -> None:
     call = Listened(["I am Maria.", "Yes.", "Please stop."])
-    await call.hold(FileTransport([SPEECH, OKAY, SPEECH], barge_in={2: 2.2}))
+    await call.hold(FileTransport([SPEECH, OKAY, SPEECH], barge_in={2: 1.9}))
     assert call.turns == ["I am Maria.", "Yes.", "Please stop."]
     assert call.cut == []
 
