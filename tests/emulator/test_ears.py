@@ -83,6 +83,8 @@ CHANGES: dict[str, Callable[[bytes, int], tuple[bytes, int]]] = {
     "8 kHz": lambda pcm, rate: (resample(pcm, rate, 8_000), 8_000),
     "16 kHz": lambda pcm, rate: (resample(pcm, rate, 16_000), 16_000),
     "48 kHz": lambda pcm, rate: (resample(pcm, rate, 48_000), 48_000),
+    "16 kHz at 24 kHz": lambda pcm, rate: (resample(resample(pcm, rate, 16_000), 16_000, 24_000), 24_000),
+    "8 kHz at 16 kHz": lambda pcm, rate: (resample(resample(pcm, rate, 8_000), 8_000, 16_000), 16_000),
     "opus": lambda pcm, rate: decode(encode(pcm, rate, Format("opus"))),
     "mulaw": lambda pcm, rate: (from_logarithmic(encode(pcm, rate, Format("mulaw", 8_000)), "mulaw"), 8_000),
     "quiet": quiet,

@@ -11,7 +11,7 @@ from story.emulator.ears.matching import LONG_FRAMES, Match, Matcher
 from story.emulator.hearing import FRAME_SECONDS, UNHEARD_SECONDS, Ears, Energies, Transcript, Utterance, Word
 
 SAMPLE_RATES = (8_000, 16_000, 48_000)
-"""Hz: of telephones, of recognisers, of all else."""
+"""Hz: of telephones, of recognisers, of all else. Sound may have had a lower one than it comes with."""
 SURE_DB = 2.5
 """How far a stretch may be from a clip, where it is long enough to tell callers apart."""
 SURE_SHORT_DB = 0.8
@@ -34,26 +34,38 @@ class ClipEars:
 
     def listen(self, rate: int, start: float, previous: Utterance | None = None) -> Utterance:
         before = previous if isinstance(previous, _ClipUtterance) else None
-        return _ClipUtterance(self._matcher(rate), self._unknown, rate, start, before)
+        return _ClipUtterance(self, self._unknown, rate, start, before)
 
     async def aclose(self) -> None:
         await self._unknown.aclose()
 
+    def find(self, heard: Loudness, rate: int) -> Match | None:
+        """The place in a clip that a stretch of sound at `rate` Hz is so like that it must be it."""
+        sure = SURE_DB if len(heard) >= LONG_FRAMES else SURE_SHORT_DB
+        known = next((known for known in SAMPLE_RATES if rate <= known), SAMPLE_RATES[-1])
+        for once in reversed(SAMPLE_RATES[: SAMPLE_RATES.index(known) + 1]):
+            match = self._matcher(once).find(heard)
+            if match is not None and match.decibels <= sure:
+                return match
+        return None
+
+    def near(self, heard: Loudness, clip: Template, offset: float) -> Match | None:
+        """The place in `clip` near `offset` seconds, if the stretch is rather like it."""
+        matches = (matcher.near(heard, clip, offset) for matcher in self._matchers.values())
+        return next((match for match in matches if match is not None and match.decibels <= GOING_ON_DB), None)
+
     def _matcher(self, rate: int) -> Matcher:
         """What compares sound that once had this sample rate, made when it is first needed."""
-        known = next((known for known in SAMPLE_RATES if rate <= known), SAMPLE_RATES[-1])
-        if known not in self._matchers:
-            self._matchers[known] = Matcher([clip.at(known) for clip in self._clips])
-        return self._matchers[known]
+        if rate not in self._matchers:
+            self._matchers[rate] = Matcher([clip.at(rate) for clip in self._clips])
+        return self._matchers[rate]
 
 
 class _ClipUtterance:
     """One utterance; nothing is compared but when somebody asks for its words."""
 
-    def __init__(
-        self, matcher: Matcher, unknown: Ears, rate: int, start: float, previous: _ClipUtterance | None
-    ) -> None:
-        self._matcher = matcher
+    def __init__(self, ears: ClipEars, unknown: Ears, rate: int, start: float, previous: _ClipUtterance | None) -> None:
+        self._ears = ears
         self._unknown = unknown
         self._rate = rate
         self._start = start
@@ -62,7 +74,6 @@ class _ClipUtterance:
         self._pcm: list[bytes] = []
         self._energies: list[Energies] = []
         self._recognised: Utterance | None = None
-        self._expected: Match | None = None
         self._words: tuple[Word, ...] = ()
         self.match: Match | None = None
 
@@ -106,13 +117,9 @@ class _ClipUtterance:
         energies = np.concatenate(self._energies)
         self._energies = [energies]
         heard: Loudness = np.sqrt(energies)
-        match = self._going_on(heard) or self._matcher.find(heard)
-        if match is None:
-            return
-        sure = SURE_DB if len(heard) >= LONG_FRAMES else SURE_SHORT_DB
-        if match.decibels <= sure or match is self._expected:
-            self.match = match
-            self._words = self._placed(match)
+        self.match = self._going_on(heard) or self._ears.find(heard, self._rate)
+        if self.match is not None:
+            self._words = self._placed(self.match)
             self._pcm, self._energies = [], []
 
     def _going_on(self, heard: Loudness) -> Match | None:
@@ -120,9 +127,7 @@ class _ClipUtterance:
         if self._previous is None:
             return None
         offset = self._previous.offset + self._start - self._previous_start
-        match = self._matcher.near(heard, self._previous.clip, offset)
-        self._expected = match if match is not None and match.decibels <= GOING_ON_DB else None
-        return self._expected
+        return self._ears.near(heard, self._previous.clip, offset)
 
     def _placed(self, match: Match) -> tuple[Word, ...]:
         """The words of the clip that come in this utterance or after it, at their times in the stream."""
