@@ -29,7 +29,7 @@ export function makeCall(setup, stacks, ended) {
 	const sound = new Sound(byId("sound"), () => notice("Your browser keeps the sound off.", unblock));
 	let link = null;
 	let microphone = null; // its track, while there is one
-	let latest = { agent: "listening" }; // state event
+	let latest = { agent: "preparing" }; // state event
 
 	const send = (message) => link?.send(message);
 	const actions = {
@@ -161,7 +161,7 @@ export function makeCall(setup, stacks, ended) {
 	function finish(end) {
 		if (signal.aborted) return;
 		journal.end = { duration: stage.time(), detail: journal.fault, ...end };
-		captions.finish();
+		journal.events.push(...captions.finish());
 		close();
 		ended(journal);
 	}

@@ -20,6 +20,7 @@ function follow() {
 export function makeCaptions(nameOf) {
 	const live = { caller: null, agent: null }; // turns that are still being spoken
 	const typed = []; // turns that the server has not told back
+	let stopped = null; // the agent's last turn, if it was cut off: its last word may be told after it
 	following = true;
 	box.replaceChildren();
 
@@ -58,6 +59,11 @@ export function makeCaptions(nameOf) {
 
 	return {
 		partial({ who, text, persona }) {
+			if (who === "agent" && stopped) {
+				const { heard } = stopped;
+				if (text.length > heard.length && continues(heard, text)) return finish(stopped, heard, unheard(heard, text));
+				stopped = null;
+			}
 			const turn = (live[who] = who === "agent" ? current(text, persona) : (live.caller ?? begin(who, null)));
 			if (who === "caller" || text.length > turn.text.length) turn.text = text;
 			turn.words.textContent = turn.text;
@@ -81,14 +87,20 @@ export function makeCaptions(nameOf) {
 		agentTurn({ text, persona, interrupted, metrics }) {
 			const turn = current(text, persona);
 			live.agent = null;
+			stopped = interrupted ? { ...turn, heard: text } : null;
 			finish(turn, text, interrupted ? unheard(text, turn.text) : null, latencyFigure(metrics));
 		},
 
 		direction: (kind, text) => add(make("p", { className: "direction", data: { kind } }, text)),
 
-		finish() {
-			for (const turn of Object.values(live)) if (turn) finish(turn, turn.text);
-		},
+		/** Gives what was being said as events. */
+		finish: () =>
+			Object.entries(live)
+				.filter(([, turn]) => turn?.text)
+				.map(([who, turn]) => {
+					finish(turn, turn.text);
+					return { type: who === "agent" ? "agent_turn" : "user_turn", text: turn.text, persona: turn.persona, interrupted: true };
+				}),
 	};
 }
 

@@ -5,6 +5,7 @@ import { clock } from "./wording.js";
 
 const STATES = {
 	connecting: "Connecting…",
+	preparing: "Getting ready…",
 	microphone: "Allow the microphone where your browser asks",
 	reconnecting: "Reconnecting…",
 	listening: "Listening",
