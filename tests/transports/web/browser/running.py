@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 REPOSITORY = Path(__file__).parents[4]
 CALLERS = REPOSITORY / "tests" / "callers"
@@ -25,6 +25,7 @@ class Running:
     """A `story run` that takes calls at `url`."""
 
     process: asyncio.subprocess.Process
+    log: BinaryIO
     url: str = ""
     events: list[dict[str, Any]] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -51,6 +52,7 @@ class Running:
     async def read(self) -> None:
         assert self.process.stdout is not None
         async for line in self.process.stdout:
+            self.log.write(line)
             self.events.append(json.loads(line))
             self._changed.set()
         self.events.append({"type": "closed"})
@@ -59,10 +61,10 @@ class Running:
 
 @asynccontextmanager
 async def story_run(folder: Path, *options: str, variables: Mapping[str, str] | None = None) -> AsyncIterator[Running]:
-    """Within the block a server runs, in `folder`. Its log is the folder's run.log."""
+    """Within the block a server runs, in `folder`. What it says is in the folder's run.log."""
     own = {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "XDG_STATE_HOME": str(folder)}
     command = ("-m", "story", "run", "--port", "0", "--ice-address", "127.0.0.1", "--json", *options)
-    with (folder / "run.log").open("wb") as log:
+    with (folder / "run.log").open("ab", buffering=0) as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *command,
@@ -72,14 +74,14 @@ async def story_run(folder: Path, *options: str, variables: Mapping[str, str] | 
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
         )
-    running = Running(process)
-    reading = asyncio.create_task(running.read())
-    try:
-        running.url = (await running.until("serving"))["url"]
-        await running.until("ready")
-        yield running
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        await reading
+        running = Running(process, log)
+        reading = asyncio.create_task(running.read())
+        try:
+            running.url = (await running.until("serving"))["url"]
+            await running.until("ready")
+            yield running
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+            await reading

@@ -1,0 +1,2 @@
+/** A browser without WebRTC. */
+delete globalThis.RTCPeerConnection;
