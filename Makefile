@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 # Most tests wait for sound to pass in real time. The long ones run alone: they hold whole calls on the local models.
-PARALLEL := -n 2 --dist loadfile
+PARALLEL := -n 2 --dist worksteal
 
 .NOTPARALLEL:
 .PHONY: help setup product weights run talk test test-tools lint test-newest test-full bench lock clean
