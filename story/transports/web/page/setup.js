@@ -25,7 +25,7 @@ export function makeSetup(start) {
 		if (!Object.values(stacks()).every(Boolean)) return ["No stack can run here: see below what each needs.", "error", TROUBLED];
 		if (!ready) return ["Loading the models…", "loading", LOADING];
 		if (calls?.active < calls?.max || !calls) return ["Your browser will ask for the microphone.", "ready", 0];
-		return [`Full house: all ${calls.max} lines are taken. This page watches for one to become free.`, "full", TROUBLED];
+		return [`Full house: ${calls.max > 1 ? `all ${calls.max} lines are` : "the line is"} taken. This page watches for one to become free.`, "full", TROUBLED];
 	}
 
 	async function watch() {
