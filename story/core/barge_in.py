@@ -8,14 +8,19 @@ from typing import Protocol
 
 from story.core.acknowledgements import is_acknowledgement
 
-TAKE_SECONDS = 0.22
+TAKE_SECONDS = 0.23
 """Of voice after which the agent falls silent. Clicks are shorter."""
-HOLD_SECONDS = 0.53
-"""How long the agent then waits for a reason to stay silent: the gap that an acknowledgement leaves."""
+HOLD_SECONDS = 0.55
+"""How long the agent then waits for a reason to stay silent: the gap that an acknowledgement leaves. By then most
+recognisers have told the first word of a caller who means more."""
 LONGEST_ACKNOWLEDGEMENT = 1.0
 """Seconds of voice; whoever goes on longer has something to say, whether it was made out or not."""
 GAP_SECONDS = 0.1
 """Of quiet that parts one burst of voice from the next; what is shorter is inside words."""
+OVER_SECONDS = 0.15
+"""Of quiet that end a voice which went on for longer than most acknowledgements do."""
+DOUBT_SECONDS = 1.0
+"""After the agent went on, in which words may still come of what it stopped for."""
 
 
 class Speech(Protocol):
@@ -74,6 +79,7 @@ class BargeIn:
         self._began: float | None = None
         self._last_loud = 0.0
         self._loud = False
+        self._resumed: float | None = None
         self._timer: Timer | None = None
 
     @property
@@ -90,7 +96,7 @@ class BargeIn:
         """A stretch of some 30 ms has passed, with voice or without."""
         now, self._loud = self._clock(), loud
         if not loud:
-            if self._state is _State.OVERDUE:
+            if self._state is _State.OVERDUE and now - self._last_loud >= OVER_SECONDS:
                 self._voice_over()
             return
         if not self.undecided:
@@ -103,7 +109,11 @@ class BargeIn:
 
     def words(self, text: str) -> None:
         """The caller has said `text` so far."""
-        if self.undecided and not is_acknowledgement(text):
+        if is_acknowledgement(text):
+            return
+        late = self._resumed is not None and self._clock() - self._resumed < DOUBT_SECONDS
+        if self.undecided or (late and self._speech.going and self._speech.pause()):
+            self._resumed = None
             self.settle()
             self._speech.interrupt()
 
@@ -129,3 +139,4 @@ class BargeIn:
     def _resume(self) -> None:
         self.settle()
         self._speech.resume()
+        self._resumed = self._clock()

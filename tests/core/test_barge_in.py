@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from story.core.barge_in import HOLD_SECONDS, LONGEST_ACKNOWLEDGEMENT, TAKE_SECONDS, BargeIn
+from story.core.barge_in import HOLD_SECONDS, LONGEST_ACKNOWLEDGEMENT, OVER_SECONDS, TAKE_SECONDS, BargeIn
 
 STEP = 0.032
 
@@ -26,6 +26,7 @@ class Scene:
     def resume(self) -> None:
         self.done.append("resume")
         self.going = True
+        self.barge_in.settle()  # livekit tells that the agent speaks again
 
     def interrupt(self) -> None:
         self.done.append("interrupt")
@@ -76,8 +77,27 @@ def test_words_take_the_floor() -> None:
 def test_a_long_acknowledgement_is_heard_out() -> None:
     scene = Scene()
     scene.pass_by(TAKE_SECONDS + HOLD_SECONDS + 0.1, loud=True)
-    assert scene.done == ["pause"]
     scene.pass_by(STEP, loud=False)
+    assert scene.done == ["pause"]
+    scene.pass_by(OVER_SECONDS, loud=False)
+    assert scene.done == ["pause", "resume"]
+
+
+def test_words_that_come_late_interrupt_all_the_same() -> None:
+    scene = Scene()
+    scene.pass_by(0.4, loud=True)
+    scene.pass_by(0.5, loud=False)
+    scene.barge_in.words("Okay.")
+    assert scene.done == ["pause", "resume"]
+    scene.barge_in.words("Okay, wait.")
+    assert scene.done == ["pause", "resume", "pause", "interrupt"]
+
+
+def test_words_of_long_ago_do_not() -> None:
+    scene = Scene()
+    scene.pass_by(0.4, loud=True)
+    scene.pass_by(3.0, loud=False)
+    scene.barge_in.words("Wait.")
     assert scene.done == ["pause", "resume"]
 
 
