@@ -3,7 +3,7 @@ SHELL := /usr/bin/env bash
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-# Most tests wait for sound to pass in real time. The long ones run alone: they hold whole calls on the local models.
+# Most tests wait for sound to pass in real time. Those on the local models, which use every core, run alone.
 PARALLEL := -n 2 --dist worksteal
 
 .NOTPARALLEL:
@@ -29,7 +29,8 @@ talk: setup ## the same in this terminal, typed (ARGS=--voice: spoken)
 	@$(BIN)/story talk --intro-stack local --story-stack local $(ARGS)
 
 test: product test-tools lint ## lint, types, and all tests but the long ones (ARGS goes to pytest)
-	@$(BIN)/python -m pytest $(PARALLEL) -m "not full" $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not full and not weights" $(ARGS)
+	@$(BIN)/python -m pytest -m "not full and weights" $(ARGS)
 	@$(MAKE) --no-print-directory test-newest
 
 test-tools:
