@@ -1,6 +1,6 @@
 /** How long an answer took: a figure that opens into its parts. */
 
-import { make, unseen } from "./elements.js";
+import { make } from "./elements.js";
 import { latency } from "./wording.js";
 
 const PARTS = {
@@ -16,8 +16,8 @@ export function latencyFigure(metrics) {
 	const parts = Object.entries(PARTS).filter(([name]) => Number.isFinite(metrics[name]));
 	return make(
 		"details",
-		{ className: "latency" },
-		make("summary", {}, unseen("answered after "), latency(whole)),
+		{ className: "latency", ontoggle: ({ target }) => target.scrollIntoView({ block: "nearest" }) },
+		make("summary", {}, `answered after ${latency(whole)}`),
 		make("dl", {}, ...parts.flatMap(([name, told]) => part(told, metrics[name], whole))),
 		make("p", {}, "From your last sound to the first of the answer. Parts may overlap."),
 	);

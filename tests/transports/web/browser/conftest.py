@@ -65,10 +65,10 @@ async def chromium(launch: Launch) -> Browser:
 
 
 @pytest.fixture
-async def visitor(chromium: Browser) -> AsyncIterator[Visit]:
+async def visitor(chromium: Browser, request: pytest.FixtureRequest) -> AsyncIterator[Visit]:
     """`await visitor(server.url)`: somebody at the page with a microphone to speak into. See `visit` for the options.
 
-    No test may leave complaints of the browser behind.
+    No test may leave complaints of the browser behind. Where one ended is kept as a screenshot, for those that fail.
     """
     visitors: list[Visitor] = []
 
@@ -77,4 +77,7 @@ async def visitor(chromium: Browser) -> AsyncIterator[Visit]:
         return visitors[-1]
 
     yield come
+    for number, one in enumerate(visitors, 1):
+        if not one.page.is_closed():
+            await one.shoot(f"ends/{request.node.name}-{number}")
     assert [complaint for one in visitors for complaint in one.complaints] == []

@@ -32,7 +32,11 @@ async def test_every_state(run: Run, visitor: Visit, scheme: str, size: tuple[in
     await expect(caller.turns("agent", persona="intro")).to_be_visible()
     await caller.speak("john/turn1")
     await expect(caller["details.latency"]).to_be_visible()
-    await caller["details.latency summary"].click()
+    figure = caller["details.latency"]
+    await expect(figure.locator("dl")).to_be_hidden()
+    await figure.locator("summary").click()
+    await expect(figure.locator("dl")).to_be_visible()
+    await expect(figure).to_contain_text("End of turn")
     await check(caller, f"call-latency-{ending}")
     await caller.speak("barge/turn1")
     await expect(caller["#captions"]).to_contain_text("Once upon a time")
