@@ -14,6 +14,7 @@ from story.core.acknowledgements import is_acknowledgement
 from story.core.barge_in import BargeIn
 from story.core.endpointing import WordsEndpointing
 from story.core.sentences import Ending, ending
+from story.core.turns import SlowThinker
 
 if TYPE_CHECKING:
     from livekit.agents.voice.agent_activity import AgentActivity
@@ -85,6 +86,8 @@ class TurnTaking:
         self._loudest = 0.0
         self._loud = False
         self._guess = ""
+        # one on this machine thinks with the cores that the recogniser needs for its final words
+        self._thinks_fast = not isinstance(activity.llm, SlowThinker)
         self._ahead: asyncio.Task[None] | None = None
         self._kept: tuple[float, stt.SpeechEvent] | None = None
 
@@ -156,7 +159,7 @@ class TurnTaking:
         elif event.type is stt.SpeechEventType.INTERIM_TRANSCRIPT and text != self._guess:
             speech = self._activity.current_speech
             free = speech is None or speech.interrupted or self._barge_in.undecided
-            if free and not self._loud and ending(text) is Ending.FINISHED:
+            if self._thinks_fast and free and not self._loud and ending(text) is Ending.FINISHED:
                 self._guess = text
                 return replace(event, type=stt.SpeechEventType.PREFLIGHT_TRANSCRIPT)
         return event
