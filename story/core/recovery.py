@@ -82,6 +82,7 @@ class Recovery:
         recoverable = bool(getattr(event.error, "recoverable", False))
         where = str(getattr(event.error, "type", "session")).removesuffix("_error")
         given_up = False
+        told = _told(error)
         if where == "stt" and recoverable:
             self._deaf_tries += 1
             given_up = self._deaf_tries >= STT_TRIES
@@ -89,12 +90,12 @@ class Recovery:
             events.CallFault,
             where=where,
             provider=getattr(event.source, "provider", None),
-            message=self._redact(str(error)),
+            message=self._redact(told),
             recoverable=recoverable and not given_up,
         )
         if (recoverable and not given_up) or self._call.agent is None:
             return
-        self._falling_back = self._fall_back(self._call.agent, str(error))
+        self._falling_back = self._fall_back(self._call.agent, told)
         if not self._falling_back and (given_up or self._call.agent.stack.realtime):
             self._apologise_later()
 
@@ -152,3 +153,9 @@ class Recovery:
                         await apology.said.wait()
         finally:
             self._call.hang_up("error")
+
+
+def _told(error: object) -> str:
+    """What went wrong, with the vendor's own words where livekit keeps those apart, as it does for realtime models."""
+    reason = getattr(getattr(error, "body", None), "message", None)
+    return f"{error}: {reason}" if isinstance(reason, str) and reason not in str(error) else str(error)
