@@ -135,7 +135,8 @@ def _in_time(connection: http.client.HTTPConnection, connect: Callable[[], None]
     thread = threading.Thread(target=attempt, name="story-connect", daemon=True)
     thread.start()
     thread.join(connection.timeout)
-    if not outcome:
+    # The socket has the same limit as the thread that waits for it: either may be the first to notice.
+    if not outcome or isinstance(outcome[0], TimeoutError):
         late.set()
         raise TimeoutError(f"no connection within {connection.timeout:g} s")
     if outcome[0] is not None:
