@@ -84,7 +84,7 @@ class Call:
         self._ending: asyncio.Future[str] | None = None
         self._goodbye: asyncio.Task[None] | None = None
         self._parting: str | None = None
-        self._session: AgentSession[Call] | None = None
+        self._session: StagedSession | None = None
         self._usage = Usage(lambda: self.persona)
         self._silence = SilenceWatch(self._silence_seconds, self._on_silence)
         self._narration = Narration(self, self._silence)
@@ -340,10 +340,12 @@ class Call:
 
     def _on_silence(self, count: int) -> None:
         silence = self._agent.persona.silence if self._agent else None
-        if silence is None or self._agent is None:
+        if silence is None or self._agent is None or self._session is None:
             return
-        if count == 0:
-            self.session.generate_reply(
+        if self._session.switching:  # the silence is not the caller's
+            self._silence.answered()
+        elif count == 0:
+            self._session.generate_reply(
                 instructions=self._agent.persona.filled(silence.ask, self.data), tool_choice="none"
             )
         else:

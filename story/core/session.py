@@ -27,8 +27,14 @@ class StagedSession(AgentSession[Any]):
         self._on_failed_handoff = on_failed_handoff
         self._outlives = outlives
         self._begun = False
+        self._switches = 0
         self._turn_taking: TurnTaking | None = None
         self.on("agent_state_changed", self._tell_turn_taking)
+
+    @property
+    def switching(self) -> bool:
+        """Whether one agent still leaves, or the next is on its way: neither can be told to speak."""
+        return self._switches > 0
 
     def _on_error(self, error: llm.LLMError | stt.STTError | tts.TTSError | llm.RealtimeModelError) -> None:
         if not (isinstance(error, llm.RealtimeModelError) and self._outlives()):
@@ -37,6 +43,7 @@ class StagedSession(AgentSession[Any]):
     async def _update_activity(self, agent: Agent, **options: Any) -> None:
         first, self._begun = not self._begun, True
         before = self._activity
+        self._switches += 1
         try:
             try:
                 await super()._update_activity(agent, **options)
@@ -51,6 +58,8 @@ class StagedSession(AgentSession[Any]):
             self._on_failed_handoff(agent, error)
         else:
             self._turn_taking = TurnTaking.of(self._activity)
+        finally:
+            self._switches -= 1
 
     def _tell_turn_taking(self, event: AgentStateChangedEvent) -> None:
         if self._turn_taking is not None:

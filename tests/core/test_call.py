@@ -378,6 +378,26 @@ async def test_what_is_typed_during_a_handoff_is_heard_after_it() -> None:
     assert outcome.ended.reason == "finished"
 
 
+async def test_silence_during_a_handoff_is_not_the_caller_s(tmp_path: Path) -> None:
+    class Leaving(PersonaAgent):
+        async def on_exit(self) -> None:
+            await asyncio.sleep(1.0)  # longer than two silences
+
+    patience = '[personas.intro.silence]\nask_after = 0.3\nask = "Ask."\n\n[personas.intro.then]'
+    path = tmp_path / "impatient.toml"
+    path.write_text(CHAIN.read_text().replace("[personas.intro.then]", patience, 1))
+    caller = TypedCaller(["Maria from Lisbon", "stop"])
+    caller.audio = True
+    unhandled: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
+    outcome = await hold(
+        caller, {"intro": stack(intro), "story": stack(story)}, load_chain(path), agents={"intro": Leaving}
+    )
+    assert not unhandled
+    assert outcome.ended.reason == "finished"
+    assert [key for key, _ in outcome.said()] == ["intro", "story", "story"]
+
+
 async def test_given_words_open_and_close_a_part_without_the_model(tmp_path: Path) -> None:
     text = CHAIN.read_text().replace("[personas.intro]\n", '[personas.intro]\nopening = "Who is it?"\n')
     text = text.replace("[personas.story]\n", '[personas.story]\nopening = "Welcome, {name}."\ngreeting = "Begin."\n')
