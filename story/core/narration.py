@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING
 
 from livekit.agents import (
-    AgentSession,
     AgentStateChangedEvent,
     ConversationItemAddedEvent,
     FunctionToolsExecutedEvent,
@@ -15,11 +14,13 @@ from livekit.agents import (
     UserStateChangedEvent,
 )
 from livekit.agents.llm import AgentHandoff, ChatMessage
+from livekit.agents.voice import SpeechHandle
 
 from story.core import events
 
 if TYPE_CHECKING:
     from story.core.call import Call
+    from story.core.session import StagedSession
     from story.core.silence import SilenceWatch
 
 CALLER_STATES = {"speaking": "speaking", "listening": "silent", "away": "away"}
@@ -44,10 +45,16 @@ class Narration:
         self._language: str | None = None
         self._last_word: float | None = None
         self._unanswered: dict[str, float] = {}
+        self._ended: float | None = None
+        self._waited = 0.0
+        self._acted = False
+        self._speech: SpeechHandle | None = None
+        self._answer: dict[str, float] = {}
         self._left: str | None = None
         self._handoff: tuple[str, str] | None = None
 
-    def follow(self, session: AgentSession[Call]) -> None:
+    def follow(self, session: StagedSession) -> None:
+        self._session = session
         session.on("agent_state_changed", self._on_agent_state)
         session.on("user_state_changed", self._on_user_state)
         session.on("user_input_transcribed", self._on_transcribed)
@@ -55,7 +62,7 @@ class Narration:
         session.on("function_tools_executed", self._on_tools)
 
     def caller_typed(self) -> None:
-        self._last_word = time.time()
+        self._last_word, self._ended = time.time(), None
         self._silence.answered()
 
     def entered(self) -> None:
@@ -74,16 +81,34 @@ class Narration:
             return
         if event.new_state == "speaking":
             self._tell_handoff(sounded=True)
+            self._measure(event.created_at)
         self._states["agent"] = event.new_state
         self._silence.agent(quiet=event.new_state == "listening")
         self._call.tell(events.StateChanged, **self._states)
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         if event.old_state == "speaking":
-            self._last_word = event.created_at
+            self._ended = self._last_word = self._session.end_of_speech(event.created_at)
+            self._waited, self._acted = event.created_at - self._ended, False
         self._states["caller"] = CALLER_STATES[event.new_state]
         self._silence.caller(quiet=event.new_state != "speaking")
         self._call.tell(events.StateChanged, **self._states)
+
+    def _measure(self, sounded: float) -> None:
+        """The agent is heard, or heard again: how long did the caller wait for it?
+
+        livekit (1.8.9) can't say where it was not told of the end of speech itself, or was told twice in a turn.
+        """
+        speech = self._session.current_speech
+        if speech is None or speech is self._speech:
+            return
+        self._speech, self._answer = speech, {}
+        # a question whether the caller is still there is asked for in text, and follows no tool call
+        if self._ended is not None and (speech.input_details.modality == "audio" or self._acted):
+            self._answer["response_latency"] = round(max(0.0, sounded - self._ended), 3)
+            if self._waited:
+                self._answer["end_of_turn_delay"] = round(self._waited, 3)
+            self._ended = None
 
     def _tell_handoff(self, *, sounded: bool) -> None:
         if self._handoff is None:
@@ -114,12 +139,14 @@ class Narration:
             self._unanswered = _metrics(item, USER_METRICS)
             self._call.tell(events.UserTurn, text=text, language=language, metrics=self._unanswered)
         elif item.role == "assistant" and text:
-            metrics = _metrics(item, AGENT_METRICS)
+            answer, self._answer = self._answer, {}
+            metrics = answer | _metrics(item, AGENT_METRICS)
             if "response_latency" in metrics:  # the parts of it that were over before the agent had its turn
                 metrics, self._unanswered = {**self._unanswered, **metrics}, {}
             self._call.tell(events.AgentTurn, text=text, interrupted=item.interrupted, metrics=metrics)
 
     def _on_tools(self, event: FunctionToolsExecutedEvent) -> None:
+        self._acted = True
         for call, output in event.zipped():
             failed = output.is_error
             self._call.tell(

@@ -7,6 +7,7 @@ from typing import Any
 
 from livekit.agents import Agent, AgentSession, AgentStateChangedEvent, llm, stt, tts
 
+from story.core.loudness import LastSound
 from story.core.turn_taking import TurnTaking
 
 
@@ -29,12 +30,17 @@ class StagedSession(AgentSession[Any]):
         self._begun = False
         self._switches = 0
         self._turn_taking: TurnTaking | None = None
+        self._last_sound: LastSound | None = None
         self.on("agent_state_changed", self._tell_turn_taking)
 
     @property
     def switching(self) -> bool:
         """Whether one agent still leaves, or the next is on its way: neither can be told to speak."""
         return self._switches > 0
+
+    def end_of_speech(self, told: float) -> float:
+        """When the caller was last heard, of whom it was told at `told` that they have ended (seconds since 1970)."""
+        return told if self._last_sound is None else self._last_sound.ended(told)
 
     def _on_error(self, error: llm.LLMError | stt.STTError | tts.TTSError | llm.RealtimeModelError) -> None:
         if not (isinstance(error, llm.RealtimeModelError) and self._outlives()):
@@ -58,6 +64,7 @@ class StagedSession(AgentSession[Any]):
             self._on_failed_handoff(agent, error)
         else:
             self._turn_taking = TurnTaking.of(self._activity)
+            self._last_sound = LastSound.of(self._activity)
         finally:
             self._switches -= 1
 

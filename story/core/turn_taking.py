@@ -13,6 +13,7 @@ from livekit.agents import stt, vad
 from story.core.acknowledgements import is_acknowledgement
 from story.core.barge_in import BargeIn
 from story.core.endpointing import WordsEndpointing
+from story.core.loudness import QUIET_SHARE, loudness
 from story.core.sentences import Ending, ending
 from story.core.turns import SlowThinker
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 1.0
 """An acknowledgement so shortly before the agent has finished is an answer."""
-QUIET_SHARE = 0.1
-"""Of the loudest sound of a voice; less is quiet, some 80 ms before a detector of voice says so."""
 ONSET_STEP = 0.01
 LONGEST_ONSET = 0.4
 """Seconds that a soft voice may have been there before a detector notices."""
@@ -218,13 +217,9 @@ class TurnTaking:
     def _is_loud(self, event: vad.VADEvent) -> bool:
         if event.raw_accumulated_silence > 0:
             return False
-        loudness = _loudness(np.frombuffer(event.frames[0].data, np.int16)) if event.frames else 0.0
-        self._loudest = max(self._loudest, loudness)
-        return loudness > QUIET_SHARE * self._loudest
-
-
-def _loudness(samples: np.typing.NDArray[np.int16]) -> float:
-    return float(np.sqrt(np.mean(samples.astype(np.float32) ** 2)))
+        loud = loudness(np.frombuffer(event.frames[0].data, np.int16)) if event.frames else 0.0
+        self._loudest = max(self._loudest, loud)
+        return loud > QUIET_SHARE * self._loudest
 
 
 def _age_of_voice(event: vad.VADEvent) -> float:
@@ -234,7 +229,7 @@ def _age_of_voice(event: vad.VADEvent) -> float:
     size = round(frame.sample_rate * ONSET_STEP)
     count = min(len(samples) // size, round((event.speech_duration + LONGEST_ONSET) / ONSET_STEP))
     steps = samples[len(samples) - count * size :].reshape(count, size).astype(np.float32)
-    loudness = np.sqrt((steps**2).mean(axis=1))
-    quiet = np.flatnonzero(loudness < QUIET_SHARE * loudness.max())
+    loud = np.sqrt((steps**2).mean(axis=1))
+    quiet = np.flatnonzero(loud < QUIET_SHARE * loud.max())
     onset = (count - 1 - quiet[-1]) * ONSET_STEP if len(quiet) else 0.0
     return max(event.speech_duration, float(onset))

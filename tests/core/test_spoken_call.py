@@ -89,6 +89,7 @@ async def test_a_whole_spoken_call(tmp_path: Path) -> None:
     assert {"response_latency", "llm_ttft", "tts_ttfb"} <= set(answer)
     assert turn.metrics.items() <= answer.items()
     assert of(seen, events.AgentTurn)[-1].text.startswith("Goodbye")
+    assert ["response_latency" in turn.metrics for turn in of(seen, events.AgentTurn)] == [False, True, True]
     assert stack.stt.closed == stack.llm.closed == stack.tts.closed == 1
     assert out.stat().st_size > 100_000
 
