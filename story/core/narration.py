@@ -33,6 +33,9 @@ AGENT_METRICS = {
     "playback_latency": "playback_latency",
 }
 
+ANSWER_SECONDS = 20.0
+"""In which a realtime model has to begin its answer, before the silence is taken for the caller's."""
+
 
 class Narration:
     """Follows a session and tells the call: turns, tool calls, states, handoffs at their first sound."""
@@ -91,7 +94,8 @@ class Narration:
             self._ended = self._last_word = self._session.end_of_speech(event.created_at)
             self._waited, self._acted = event.created_at - self._ended, False
         self._states["caller"] = CALLER_STATES[event.new_state]
-        self._silence.caller(quiet=event.new_state != "speaking")
+        realtime = self._call.agent is not None and self._call.agent.stack.realtime
+        self._silence.caller(quiet=event.new_state != "speaking", owed=ANSWER_SECONDS if realtime else 0.0)
         self._call.tell(events.StateChanged, **self._states)
 
     def _measure(self, sounded: float) -> None:

@@ -18,17 +18,22 @@ class SilenceWatch:
         self._on_silence = on_silence
         self._timer: asyncio.TimerHandle | None = None
         self._silences = 0
+        self._owed = 0.0
         self._quiet = {"agent": True, "caller": True}
         self._held = self._stopped = False
 
     def agent(self, *, quiet: bool) -> None:
         """The agent fell quiet, or began to speak or think."""
-        self._quiet["agent"] = quiet
+        self._quiet["agent"], self._owed = quiet, 0.0
         self._rearm()
 
-    def caller(self, *, quiet: bool) -> None:
-        """The caller fell quiet, or began to speak."""
-        self._quiet["caller"] = quiet
+    def caller(self, *, quiet: bool, owed: float = 0.0) -> None:
+        """The caller fell quiet, or began to speak.
+
+        owed: seconds that an agent which does not say that it thinks may take to begin an answer. Its silence is not
+        the caller's.
+        """
+        self._quiet["caller"], self._owed = quiet, owed
         self._rearm()
 
     def answered(self) -> None:
@@ -52,7 +57,7 @@ class SilenceWatch:
             self._timer = None
         seconds = self._wait()
         if seconds is not None and not (self._held or self._stopped) and all(self._quiet.values()):
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._silent)
+            self._timer = asyncio.get_running_loop().call_later(seconds + self._owed, self._silent)
 
     def _silent(self) -> None:
         self._timer = None

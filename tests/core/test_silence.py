@@ -25,6 +25,12 @@ async def silences(*steps: str) -> list[int]:
                 watch.agent(quiet=False)
             case "agent listens":
                 watch.agent(quiet=True)
+            case "caller speaks":
+                watch.caller(quiet=False)
+            case "caller ends":
+                watch.caller(quiet=True)
+            case "caller ends, is owed an answer":
+                watch.caller(quiet=True, owed=60.0)
         await asyncio.sleep(0)
         await asyncio.sleep(0)  # a timer of 0 s is due in the next round of the loop
     watch.stop()
@@ -47,3 +53,9 @@ async def test_nothing_is_told_while_it_is_held() -> None:
 
 async def test_a_caller_who_unmutes_during_the_goodbye_is_not_asked_again() -> None:
     assert await silences("hold", "stop", "let go") == []
+
+
+async def test_a_caller_who_waits_for_an_answer_is_not_silent() -> None:
+    assert await silences("caller speaks", "caller ends") == [0]
+    assert await silences("caller speaks", "caller ends, is owed an answer", "answered") == []
+    assert await silences("caller ends, is owed an answer", "agent speaks", "agent listens") == [0]
