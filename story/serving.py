@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from story import calls, emulating
+from story import calls, emulating, starting
 from story.core.errors import ConfigError
 from story.core.registry import DEFAULT_CHAIN
 from story.plain import PlainCommand
@@ -89,6 +89,7 @@ def run(
 ) -> None:
     """Serve calls: a page on which whoever opens it talks to the personas of a chain."""
     began = time.monotonic()
+    starting.hasten()
     from story.core.plan import plan_call
     from story.core.records import check_folder
     from story.logs import logged
@@ -167,6 +168,7 @@ async def _serve(serving: Serving, log: _Log, began: float, *, open_page: bool) 
         await asyncio.wait([loading, stopping], return_when=asyncio.FIRST_COMPLETED)
         if loading.done():
             loading.result()
+            starting.settle()
             log.ready(time.monotonic() - began)
         await stopping
         log.stopping(service.house.active)
