@@ -29,6 +29,14 @@ class RealtimeSession(realtime.RealtimeSession):
         self._refused: list[wire.ResponseCreateEvent] = []
         super().__init__(model, turn_detection_disabled=turn_detection_disabled)
 
+    def generate_reply(self, **options: Any) -> asyncio.Future[llm.GenerationCreatedEvent]:
+        """As the plugin's, which fails what is pending once the session has ended, but has what is asked for later
+        wait for ten seconds."""
+        reply = super().generate_reply(**options)
+        if self._main_atask.done() and not reply.done():
+            reply.set_exception(llm.RealtimeError("the realtime session has ended"))
+        return reply
+
     def send_event(self, event: wire.RealtimeClientEvent | dict[str, Any]) -> None:
         if isinstance(event, wire.ResponseCreateEvent) and event.event_id:
             waiting = self._response_created_futures

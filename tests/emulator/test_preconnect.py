@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -242,3 +243,19 @@ async def test_one_that_waits_long_renews_its_connection(world: World, model: Re
     session.once("session_reconnected", renewed.set_result)
     await renewed
     await session.aclose()
+
+
+async def test_one_that_has_ended_answers_nothing_and_says_so_at_once(world: World) -> None:
+    world.fail("openai/realtime status=401")
+    async with http_context.open():
+        model = world.model(conn_options=APIConnectOptions(max_retry=0))
+        session = model.session()
+        failed = asyncio.get_running_loop().create_future()
+        session.once("error", failed.set_result)
+        await failed
+        await asyncio.wait([session._main_atask])
+        with pytest.raises(llm.RealtimeError, match="has ended"):
+            await session.generate_reply()
+        with contextlib.suppress(Exception):  # it failed: so does its close
+            await session.aclose()
+        await model.aclose()
