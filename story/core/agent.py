@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent, FlushSentinel, ModelSettings, RunContext, ToolError, function_tool, tts
 from livekit.agents.llm import ChatChunk, ChatContext, Tool, Toolset
+from livekit.agents.types import TimedString
 
+from story.core.intended import Intended
 from story.core.personas import END, Exit, Persona, Value
 from story.core.turns import turn_handling
 
@@ -45,6 +47,7 @@ class PersonaAgent(Agent):
         self._resumed = resumed
         self._opening = ""
         self._silent = False
+        self.intended = Intended()
         self.left = False  # it has handed over, or has said goodbye
         tools: list[Tool | Toolset] = [self._exit_tool(exit_) for exit_ in self.persona.then]
         audio = call.audio
@@ -84,8 +87,10 @@ class PersonaAgent(Agent):
         self, chat_ctx: ChatContext, tools: list[Tool], model_settings: ModelSettings
     ) -> AsyncIterator[ChatChunk | str | FlushSentinel]:
         """What the persona says: its opening first, so that its voice begins while its model thinks of the rest."""
+        written = self.intended.begin()
         opening, self._opening = self._opening, ""
         if opening:
+            written.append(f"{opening} ")
             yield f"{opening} "
             yield FlushSentinel()
         silent, self._silent = self._silent, False
@@ -93,7 +98,17 @@ class PersonaAgent(Agent):
             return
         reply = Agent.default.llm_node(self, chat_ctx, tools, model_settings)
         async for chunk in reply:
+            written.append(_text(chunk))
             yield chunk
+
+    async def transcription_node(
+        self, text: AsyncIterable[str | TimedString], model_settings: ModelSettings
+    ) -> AsyncIterator[str | TimedString]:
+        """The words of what is said. What a realtime model writes comes by here alone."""
+        written = self.intended.begin() if self.stack.realtime else []
+        async for part in text:
+            written.append(part)
+            yield part
 
     async def hand_over(self, context: RunContext[Any], to: str) -> PersonaAgent | None:
         """Lead the caller on to persona `to`: return the result from the tool, alone.
@@ -173,6 +188,13 @@ class PersonaAgent(Agent):
             assert isinstance(value, str | int | float | bool)
             values[name] = value
         return values
+
+
+def _text(chunk: ChatChunk | str | FlushSentinel) -> str:
+    """The words in a part of what an llm_node yields."""
+    if isinstance(chunk, ChatChunk):
+        return (chunk.delta.content if chunk.delta else None) or ""
+    return chunk if isinstance(chunk, str) else ""
 
 
 class Apology(Agent):

@@ -68,11 +68,15 @@ class UserTurn(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class AgentTurn(Event):
-    """`text` is what was heard: an interrupted turn ends where its sound ended."""
+    """`text` is what was heard: an interrupted turn ends where its sound ended.
+
+    unheard: how an interrupted one would have gone on, as far as the model had written it.
+    """
 
     type = "agent_turn"
     text: str
     interrupted: bool = False
+    unheard: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -147,7 +147,9 @@ class Narration:
             metrics = answer | _metrics(item, AGENT_METRICS)
             if "response_latency" in metrics:  # the parts of it that were over before the agent had its turn
                 metrics, self._unanswered = {**self._unanswered, **metrics}, {}
-            self._call.tell(events.AgentTurn, text=text, interrupted=item.interrupted, metrics=metrics)
+            agent = self._call.agent if item.interrupted else None
+            unheard = agent.intended.unheard(text) if agent else ""
+            self._call.tell(events.AgentTurn, text=text, interrupted=item.interrupted, unheard=unheard, metrics=metrics)
 
     def _on_tools(self, event: FunctionToolsExecutedEvent) -> None:
         self._acted = True

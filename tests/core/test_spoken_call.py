@@ -110,6 +110,7 @@ async def test_an_interrupted_sentence_is_told_as_far_as_it_was_heard() -> None:
     cut = [turn for turn in of(seen, events.AgentTurn) if turn.interrupted]
     assert len(cut) == 1
     assert cut[0].text and len(cut[0].text) < len(SENTENCE)
+    assert f"{cut[0].text} {cut[0].unheard}" == SENTENCE
     assert of(seen, events.CallEnded)[0].reason == "finished"
 
 

@@ -70,3 +70,10 @@ async def test_an_answer_of_a_realtime_model_is_timed_from_the_callers_last_soun
     greeting, answer = await talk.hold(turns=2)
     assert "response_latency" not in greeting.metrics
     assert SHORTEST_PAUSE <= answer.metrics["end_of_turn_delay"] <= answer.metrics["response_latency"]
+
+
+async def test_what_a_caller_cuts_off_is_told_beside_what_they_heard(talk: Talk) -> None:
+    greeting, answer = await talk.hold(turns=2, barge_in={1: 1.0})
+    assert greeting.interrupted and greeting.text and greeting.unheard
+    assert f"{greeting.text} {greeting.unheard}" == LONG
+    assert (answer.text, answer.interrupted, answer.unheard) == ("I like them, too.", False, "")

@@ -20,7 +20,7 @@ function follow() {
 export function makeCaptions(nameOf) {
 	const live = { caller: null, agent: null }; // turns that are still being spoken
 	const typed = []; // turns that the server has not told back
-	let stopped = null; // the agent's last turn, if it was cut off: its last word may be told after it
+	let stopped = null; // what was heard of the agent's last turn, if it was cut off: a last word may be told after it
 	following = true;
 	box.replaceChildren();
 
@@ -60,8 +60,7 @@ export function makeCaptions(nameOf) {
 	return {
 		partial({ who, text, persona }) {
 			if (who === "agent" && stopped) {
-				const { heard } = stopped;
-				if (text.length > heard.length && continues(heard, text)) return finish(stopped, heard, unheard(heard, text));
+				if (text.length > stopped.length && continues(stopped, text)) return;
 				stopped = null;
 			}
 			const turn = (live[who] = who === "agent" ? current(text, persona) : (live.caller ?? begin(who, null)));
@@ -84,11 +83,9 @@ export function makeCaptions(nameOf) {
 			live.caller = null;
 		},
 
-		agentTurn({ text, persona, interrupted, metrics }) {
-			const turn = current(text, persona);
-			live.agent = null;
-			stopped = interrupted ? { ...turn, heard: text } : null;
-			finish(turn, text, interrupted ? unheard(text, turn.text) : null, latencyFigure(metrics));
+		agentTurn({ text, persona, interrupted, unheard, metrics }) {
+			stopped = interrupted && letters(text) ? text : null;
+			finish(current(text, persona), text, interrupted ? unheard : null, latencyFigure(metrics));
 		},
 
 		direction: (kind, text) => add(make("p", { className: "direction", data: { kind } }, text)),
@@ -110,10 +107,4 @@ const letters = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
 function continues(one, other) {
 	const [a, b] = [letters(one), letters(other)];
 	return a.startsWith(b) || b.startsWith(a);
-}
-
-/** The words of `intended` after those that were heard, or heard in part. */
-export function unheard(heard, intended) {
-	const count = heard.split(/\s+/).filter(letters).length;
-	return intended.split(/\s+/).filter(letters).slice(count).join(" ");
 }
