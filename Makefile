@@ -7,10 +7,10 @@ ARGS ?=
 PARALLEL := -n 2 --dist worksteal
 
 .NOTPARALLEL:
-.PHONY: help setup product weights run talk test test-tools lint test-newest test-full bench lock clean
+.PHONY: help setup product weights run talk test test-tools lint test-newest test-full livekit-server web bench lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
 
 setup: product weights ## .venv with the product (.venv/bin/story) and the weights of its on-device models
 
@@ -37,6 +37,9 @@ test-tools:
 	@scripts/library libportaudio.so.2 libportaudio2 "sound"
 	@scripts/venv $(VENV) requirements/test.txt
 	@scripts/browser
+	@command -v redis-server >/dev/null || scripts/debian redis-server || echo "Going on without: a test is skipped." >&2
+	@scripts/livekit-client || echo "Going on: without LiveKit's client a test in the browser is skipped." >&2
+	@scripts/livekit-server || echo "Going on: without one on the PATH, the tests that need it are skipped." >&2
 	@$(BIN)/story models pull --all --yes || echo "Going on: the tests that need those weights are skipped." >&2
 
 lint: test-tools
@@ -57,6 +60,12 @@ test-newest:
 test-full: product test-tools ## the long tests (at most 40 minutes on two cores)
 	@$(BIN)/python -m pytest -m full $(ARGS)
 
+livekit-server: ## a LiveKit server for `story run --dev-server` and the tests, built from source (needs Go)
+	@scripts/livekit-server
+
+web: ## LiveKit's client for browsers among the files of the page, from npm: `story run` then has one in LiveKit mode, too
+	@scripts/livekit-client
+
 bench: ## the benchmarks there are, and how to run one
 	@for file in benchmarks/*.py; do \
 	    [ -e "$$file" ] || { echo "none yet"; exit; }; \
@@ -74,6 +83,6 @@ lock: ## requirements/*.txt anew from pyproject.toml (UPGRADE=1: with the newest
 	grep -c '^[a-z]' requirements/*.txt
 
 clean: ## deletes what make and the tests made here (the weights stay: see story models remove)
-	rm -rf .venv .venv-3.* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info artifacts \
-	    tests/transports/web/browser/node_modules
+	rm -rf .venv .venv-3.* .tools build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info artifacts \
+	    tests/transports/web/browser/node_modules tools/livekit-client/node_modules
 	find story tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +

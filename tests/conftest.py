@@ -12,6 +12,7 @@ import pytest
 
 ON_CI = bool(os.environ.get("CI"))
 AXE = Path(__file__).parent / "transports/web/browser/node_modules/axe-core"
+OTHERS = ("STORY_LOAD_PLUGINS", "OPENAI_BASE_URL")
 DEFAULT_MODELS = ("qwen2.5-coder-1.5b", "moonshine-tiny-en", "hibari")
 
 
@@ -19,7 +20,7 @@ DEFAULT_MODELS = ("qwen2.5-coder-1.5b", "moonshine-tiny-en", "hibari")
 def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test sees no key of whoever runs it (and so can't spend their money); it sets those it needs itself."""
     for name in list(os.environ):
-        if name.endswith("_API_KEY") or name in ("STORY_LOAD_PLUGINS", "OPENAI_BASE_URL"):
+        if name.endswith("_API_KEY") or name.startswith("LIVEKIT_") or name in OTHERS:
             monkeypatch.delenv(name)
 
 
@@ -41,6 +42,11 @@ def _lacking(item: pytest.Item) -> str | None:
             return "Chromium is missing: make test-tools, or apt-get install chromium"
         if not AXE.is_dir():
             return "axe-core is missing: make test-tools, or npm ci in tests/transports/web/browser"
+    if item.get_closest_marker("livekit"):
+        from story.transports.livekit.dev_server import find_server
+
+        if find_server() is None:
+            return "a LiveKit server is missing: make livekit-server (needs Go), or put livekit-server on the PATH"
     marker = item.get_closest_marker("weights")
     if marker is None:
         return None

@@ -15,14 +15,16 @@ CONFTEST = Path(__file__).parents[1] / "conftest.py"
 SUITES = {
     "weights": "import pytest\n@pytest.mark.weights('kokoro')\ndef test_it(): pass\n",
     "browser": "import pytest\n@pytest.mark.browser\ndef test_it(): pass\n",
+    "livekit": "import pytest\n@pytest.mark.livekit\ndef test_it(): pass\n",
     "module": "import pytest\npytest.importorskip('no_such_module_anywhere')\n",
     "whole": "def test_it(): pass\n",
 }
 LEAN = [f"-pno:{plugin}" for plugin in ("cacheprovider", "asyncio", "hypothesispytest", "timeout", "anyio")]
-MARKS = "[pytest]\nmarkers =\n  weights: w\n  portaudio: p\n  browser: b\n"
+MARKS = "[pytest]\nmarkers =\n  weights: w\n  portaudio: p\n  browser: b\n  livekit: l\n"
 REASONS = {
     "weights": "story models pull kokoro",
     "browser": "make test-tools",
+    "livekit": "make livekit-server",
     "module": "no_such_module_anywhere",
 }
 
