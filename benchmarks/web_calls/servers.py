@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,7 +38,8 @@ PATHS = {"openai": "/v1", "deepgram": "", "cartesia": ""}
 class Kind:
     """A server that can be measured. page: it is called as a page calls. alive: what it answers once it listens.
 
-    command: given its port, the emulator's address and a folder of its own.
+    command: given its port, the emulator's address and a folder of its own. standing: has it stand ready, where it is
+    not called over HTTP; given the kind, the place and the emulator's address.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Kind:
     page: bool = False
     alive: str = "/stat"
     environment: Mapping[str, str] = field(default_factory=dict)
+    standing: Callable[[Kind, Place, str], AbstractAsyncContextManager[Stand]] | None = None
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,10 @@ async def stand(
     """A server and its vendors, both started anew, or those that are there already."""
     if emulator_url is None:
         async with vendors(place, heard, profile) as url, stand(kind, place, heard, emulator_url=url) as found:
+            yield found
+        return
+    if kind.standing is not None:
+        async with kind.standing(kind, place, emulator_url) as found:
             yield found
         return
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
