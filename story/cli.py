@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from story import calls, emulating, serving
+from story import calls, emulating, rooms, serving
 from story.core.errors import StoryError
 from story.core.registry import DEFAULT_CHAIN
 from story.plain import PlainCommand, PlainGroup
@@ -69,6 +69,7 @@ def story(
 calls.add_commands(app)
 emulating.add_commands(app)
 serving.add_commands(app)
+rooms.add_commands(app)
 app.add_typer(stacks_app, name="stacks")
 app.add_typer(providers_app, name="providers")
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import ssl
-import sys
 import threading
 import time
 from contextlib import AsyncExitStack
@@ -16,15 +14,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from story import calls, emulating, starting
+from story import calls, emulating, starting, working
 from story.core.errors import ConfigError
 from story.core.registry import DEFAULT_CHAIN
 from story.plain import PlainCommand
 
 if TYPE_CHECKING:
-    from story.core.events import Event
-    from story.core.plan import Plan
-    from story.transports.web.serve import Service, Serving
+    from story.serving_log import Log
+    from story.transports.web.serve import Serving
 
 DEFAULT_PORT = 8765
 DEFAULT_MAX_CALLS = 10
@@ -77,6 +74,16 @@ def run(
     ice_address: IceAddress = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
+    agent_name: working.AgentName = working.DEFAULT_AGENT_NAME,
+    jobs: working.Jobs = "thread",
+    drain_timeout: working.DrainTimeout = DEFAULT_MAX_DURATION,
+    health_port: working.HealthPort = working.DEFAULT_HEALTH_PORT,
+    prometheus_port: working.PrometheusPort = None,
+    allow_stacks: working.AllowStacks = None,
+    page: working.Page = True,
+    wait: working.Wait = False,
+    use_dev_server: working.DevServer = False,
+    dev_port: working.DevPort = working.DEFAULT_DEV_PORT,
     emulate: emulating.Emulate = False,
     brain: emulating.Brain = None,
     heard: emulating.Heard = None,
@@ -87,20 +94,21 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Log in JSON, one object a line.")] = False,
     yes: calls.Yes = False,
 ) -> None:
-    """Serve calls: a page on which whoever opens it talks to the personas of a chain."""
+    """Serve calls: on a page of its own, or where LIVEKIT_URL is set in rooms of LiveKit."""
     began = time.monotonic()
     starting.hasten()
     from story.core.plan import plan_call
     from story.core.records import check_folder
     from story.logs import logged
+    from story.serving_log import Log
     from story.transports.web.ice import Ice, ice_servers
     from story.transports.web.serve import Serving
     from story.workspace import usable
 
     if transport not in TRANSPORTS:
         raise typer.BadParameter(f"--transport {transport!r}: one of {', '.join(TRANSPORTS)}")
-    if transport == "livekit":
-        raise ConfigError("--transport livekit is not there yet: leave it out, and callers come in by the page")
+    if jobs not in working.JOBS:
+        raise typer.BadParameter(f"--jobs {jobs!r}: one of {', '.join(working.JOBS)}")
     if not host.strip():
         raise typer.BadParameter("--host is empty: 0.0.0.0 listens on every address of this machine")
     stacks = calls.stacks_of(stack, intro=intro_stack, story=story_stack)
@@ -109,6 +117,7 @@ def run(
     )
     space = usable(ctx.obj, env_file)
     settings, plugins = space.settings, space.plugins
+    in_rooms, livekit = working.where(transport, settings, use_dev_server)
     emulation = None
     if stand_ins is not None:
         from story.emulator.assemble import assemble, pretend_keys
@@ -119,6 +128,34 @@ def run(
     records = record or settings.call.records
     if records is not None:
         check_folder(records)
+    longest = max_duration or settings.call.max_duration or DEFAULT_MAX_DURATION
+    notice = "The vendors are emulated on this machine." if emulation else None
+    log, secured = Log(as_json), _tls(tls_cert, tls_key)
+    job = working.Job(
+        server=livekit,
+        dev_port=dev_port,
+        wait=wait,
+        agent_name=agent_name,
+        plan=plan,
+        chain=chain,
+        stacks=stacks,
+        plugins=plugins,
+        settings=settings,
+        env_file=env_file,
+        allow_stacks=allow_stacks,
+        max_calls=max_calls,
+        max_duration=longest,
+        records=records,
+        jobs=jobs,
+        drain_timeout=drain_timeout,
+        host=host,
+        port=port,
+        page=page,
+        tls=secured,
+        health_port=health_port,
+        prometheus_port=prometheus_port,
+        notice=notice,
+    )
     serving = Serving(
         plan=plan,
         chain=chain,
@@ -127,11 +164,11 @@ def run(
         host=host,
         port=port,
         max_calls=max_calls,
-        max_duration=max_duration or settings.call.max_duration or DEFAULT_MAX_DURATION,
+        max_duration=longest,
         records=records,
         ice=Ice(ice_servers(stun or (), turn or ()), tuple(ice_address or ())),
-        tls=_tls(tls_cert, tls_key),
-        notice="The vendors are emulated on this machine." if emulation else None,
+        tls=secured,
+        notice=notice,
         emulated=emulation is not None,
     )
     calls.fetch(plan, stand_ins, plugins, settings, yes=yes)
@@ -141,13 +178,16 @@ def run(
             reached = settings
             if emulation is not None:
                 reached = await servers.enter_async_context(emulating.emulated(emulation, settings))
-            await _serve(replace(serving, settings=reached), _Log(as_json), began, open_page=open_page)
+            if in_rooms:
+                await working.work(replace(job, settings=reached), log, began)
+                return
+            await _serve(replace(serving, settings=reached), log, began, open_page=open_page)
 
     with settings.exported(), logged(settings):
         asyncio.run(serve())
 
 
-async def _serve(serving: Serving, log: _Log, began: float, *, open_page: bool) -> None:
+async def _serve(serving: Serving, log: Log, began: float, *, open_page: bool) -> None:
     from story.transports.web.serve import Service
 
     stopped = asyncio.Event()
@@ -183,79 +223,6 @@ def _open(url: str) -> None:
     import webbrowser
 
     threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
-
-
-class _Log:
-    """What the user of `story run` sees of it."""
-
-    def __init__(self, as_json: bool) -> None:
-        self._as_json = as_json
-
-    def serving(self, service: Service, serving: Serving) -> None:
-        url, plan = service.server.url, serving.plan
-        if self._as_json:
-            stacks = {key: str(stack) for key, stack in plan.stacks.items()}
-            self._json({"type": "serving", "url": url, "chain": plan.name, "stacks": stacks, "why": plan.why})
-        else:
-            typer.echo(f"story is at {url}\n")
-            for line in _about(plan, serving):
-                typer.echo(f"  {line}")
-            typer.echo("\nLoading the models...  (Ctrl-C stops)")
-        if service.server.exposed and serving.tls is None:
-            typer.echo(
-                "Without TLS browsers give no microphone to pages of other machines, and the token can be read on"
-                " the way: add --tls-cert and --tls-key, or put a server that has them in front.",
-                err=True,
-            )
-
-    def ready(self, seconds: float) -> None:
-        if self._as_json:
-            self._json({"type": "ready", "seconds": round(seconds, 3)})
-        else:
-            typer.echo(f"Ready for calls after {seconds:.1f} s.")
-
-    def stopping(self, active: int) -> None:
-        if self._as_json:
-            self._json({"type": "stopping", "calls": active})
-        elif active:
-            typer.echo(f"Stopping: saying goodbye in {active} call{'s' if active > 1 else ''}.")
-
-    def event(self, event: Event) -> None:
-        from story.core import events
-        from story.transcript import told_end
-
-        if self._as_json:
-            if event.recorded:
-                self._json(event.as_dict())
-            return
-        now = time.strftime("%H:%M:%S")
-        match event:
-            case events.CallStarted():
-                typer.echo(f"{now} {event.call} began")
-            case events.Handoff():
-                typer.echo(f"{now} {event.call} {event.from_} hands over to {event.to}")
-            case events.Fallback():
-                typer.echo(f"{now} {event.call} {event.role}: {event.from_} failed, on with {event.to}")
-            case events.CallFault():
-                typer.echo(f"{now} {event.call} {event.where}: {event.message}")
-            case events.CallEnded():
-                typer.echo(f"{now} {event.call} {told_end(event).removeprefix('-- ')}")
-
-    @staticmethod
-    def _json(message: dict[str, object]) -> None:
-        sys.stdout.write(json.dumps(message) + "\n")
-        sys.stdout.flush()
-
-
-def _about(plan: Plan, serving: Serving) -> list[str]:
-    """Chain, stacks and why these, a line each."""
-    width = max(len(key) for key in ("chain", *plan.stacks))
-    lines = [f"{'chain':<{width}}  {plan.name}"]
-    for key, stack in plan.stacks.items():
-        lines.append(f"{key:<{width}}  {stack.text or stack}")
-    if plan.why:
-        lines.append(plan.why)
-    return [*lines, *plan.warnings, *([serving.notice] if serving.notice else [])]
 
 
 def _tls(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:

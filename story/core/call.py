@@ -108,6 +108,11 @@ class Call:
         return self._agent
 
     @property
+    def stack(self) -> LiveStack:
+        """The stack of the persona that has the word, or will be the first to have it."""
+        return self._agent.stack if self._agent else self._stacks[self.chain.start]
+
+    @property
     def session(self) -> AgentSession[Call]:
         if self._session is None:
             raise CallError("the call has not started")

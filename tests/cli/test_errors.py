@@ -38,7 +38,6 @@ def story_commands(app):
     (["stacks", "show", "local", "--chain", "storiteller"], "story: unknown chain 'storiteller' (did you mean story"),
     (["stacks", "--env-file", "nowhere.env"], "story: nowhere.env: no such file"),
     (["providers", "show", "depgram"], "story: unknown provider 'depgram' (did you mean deepgram?)"),
-    (["run", "--transport", "livekit"], "story: --transport livekit is not there yet"),
     (["run", "--tls-cert", "nowhere.pem"], "story: can't use the certificate nowhere.pem: No such file"),
 ])  # fmt: skip
 def test_what_the_user_can_mend_is_one_line_and_exit_code_2(arguments: list[str], told: str, story: Story) -> None:

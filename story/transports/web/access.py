@@ -6,7 +6,7 @@ import hmac
 import ipaddress
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import SplitResult, urlsplit
 
 from aiohttp import web
@@ -24,12 +24,13 @@ REQUESTS_AT_ONCE = 200
 """A page asks for a dozen files; who asks for many more is no page."""
 MAX_ADDRESSES = 10_000
 
+CONNECT = "connect-src 'self'"
 POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "connect-src 'self'",
+        CONNECT,
         "media-src 'self' blob: mediastream:",
         "img-src 'self' data:",
         "base-uri 'none'",
@@ -71,13 +72,15 @@ class Access:
     somebody else's, whose name leads here, gets nothing. On any other address a token is asked for, once in the URL
     and then in a cookie. A page of another origin gets nothing either way.
 
-    open_paths: those that need no token.
+    open_paths: those that need no token. reaches: other origins that the page may connect to.
     """
 
-    def __init__(self, host: str, *, open_paths: frozenset[str], secure: bool) -> None:
+    def __init__(self, host: str, *, open_paths: frozenset[str], secure: bool, reaches: Sequence[str] = ()) -> None:
         self.token = None if is_loopback(host) else secrets.token_urlsafe(TOKEN_BYTES)
         self._open_paths = open_paths
         self._secure = secure
+        policy = POLICY.replace(CONNECT, " ".join((CONNECT, *reaches)))
+        self._headers = {**HEADERS, "Content-Security-Policy": policy}
         self._budgets: dict[str, Budget] = {}
 
     @web.middleware
@@ -91,7 +94,7 @@ class Access:
             logger.exception("a request failed")
             response = refusal(500, "something went wrong on the server; its log says what")
         if not response.prepared:  # a socket has sent its headers
-            response.headers.update(HEADERS)
+            response.headers.update(self._headers)
         return response
 
     async def _checked(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -13,12 +13,12 @@ LATENCY_BUCKETS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 
 
 class Metrics:
-    """Counts what calls tell. active: how many there are now."""
+    """Counts what calls tell. active: how many there are now. registry: where the figures are kept."""
 
     content_type = CONTENT_TYPE_PLAIN_0_0_4
 
-    def __init__(self, active: Callable[[], int]) -> None:
-        self._registry = registry = CollectorRegistry()
+    def __init__(self, active: Callable[[], int], registry: CollectorRegistry | None = None) -> None:
+        self._registry = registry = registry or CollectorRegistry()
         Gauge("story_calls_active", "Calls under way.", registry=registry).set_function(lambda: float(active()))
         self._started = Counter("story_calls_started", "Calls that began.", registry=registry)
         self._ended = Counter("story_calls_ended", "Calls that ended.", ["reason"], registry=registry)

@@ -77,7 +77,7 @@ class WebServer:
         self._tls = tls
         self._state = state
         self._access = Access(host, open_paths=OPEN_PATHS, secure=tls is not None)
-        self._files = _page_files()
+        self._files = page_files()
         self._runner: web.AppRunner | None = None
 
     @property
@@ -330,7 +330,7 @@ def _new_caller() -> PageCaller:
     return PageCaller()
 
 
-def _page_files() -> dict[str, tuple[str, bytes]]:
+def page_files() -> dict[str, tuple[str, bytes]]:
     """name -> content type and bytes of every file of the page. They are small, and read once."""
     folder = resources.files("story.transports.web") / "page"
     return {

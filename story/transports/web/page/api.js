@@ -23,6 +23,9 @@ export const fetchSetup = () => ask("api/setup");
 /** Gives {call, secret, answer}; call and secret are the call's ticket. */
 export const openCall = (offer, stacks) => ask("api/calls", { offer, stacks });
 
+/** Gives {url, token}: a room of its own, to which the agent is sent. */
+export const enterRoom = (stacks) => ask("api/rooms", { stacks });
+
 export const takeUp = ({ call, secret }, offer) => ask(`api/calls/${call}/offer`, { secret, offer }, 4000);
 
 /** Ends a call, even while the page goes away. */

@@ -1,0 +1,180 @@
+"""One job of a worker: a call in a room, from the dispatch to the end of the room."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from livekit import rtc
+from livekit.agents import AutoSubscribe, JobContext, JobProcess
+
+from story.core.errors import StoryError
+from story.core.events import CallEnded, Event
+from story.core.launch import hold_call
+from story.core.plan import Plan, plan_call
+from story.core.plugins import Plugins, load_plugins
+from story.core.settings import Settings, load_settings
+from story.transports.livekit.attributes import ERROR
+from story.transports.livekit.orders import Model, plan_order, read_order
+from story.transports.livekit.room import DRAIN_TOPIC, EVENTS_TOPIC, FAREWELL_TOPIC, RoomTransport
+
+logger = logging.getLogger("story.livekit")
+
+CREW = "story"
+"""Where a job process keeps its crew."""
+EVENTS = logging.getLogger("story.events")
+"""What calls tell: livekit carries the log of job processes to the worker, so that goes the same way."""
+STAYING = ("caller_left", "lost")
+"""Reasons of a call's end after which its room is left alone: others may be in it, or the caller come back."""
+
+
+class NobodyCame(StoryError):
+    """The room or the worker came to its end before there was a caller."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a process needs to hold the worker's calls; goes to job processes, so it has to be pickled.
+
+    stacks: persona -> spec, as the operator gave them. env: variables on top of what is set. providers: options
+    that win. allowed: whose models jobs may use.
+    """
+
+    chain: str
+    stacks: Mapping[str, str]
+    env_file: Path | None
+    env: Mapping[str, str] = field(repr=False)
+    providers: Mapping[str, Mapping[str, object]]
+    allowed: frozenset[Model]
+    max_duration: float | None
+    records: Path | None
+
+
+@dataclass(frozen=True)
+class Crew:
+    """What holds calls in one process."""
+
+    recipe: Recipe
+    plan: Plan
+    plugins: Plugins
+    settings: Settings
+
+
+def make_crew(recipe: Recipe) -> Crew:
+    """From the recipe, in a process that has only that. Raises StoryError."""
+    settings = load_settings(env_file=recipe.env_file)
+    settings = settings.with_overrides(env=recipe.env, providers=recipe.providers)
+    plugins = load_plugins(settings)
+    plan = plan_call(plugins.registry, settings, chain=recipe.chain, stacks=recipe.stacks)
+    return Crew(recipe, plan, plugins, settings)
+
+
+def prepare_process(recipe: Recipe, process: JobProcess) -> None:
+    """Have the crew of a job process ready before there is a job."""
+    process.userdata[CREW] = make_crew(recipe)
+
+
+def prepare_thread(crew: Crew, process: JobProcess) -> None:
+    """The threads of a worker share its own crew."""
+    process.userdata[CREW] = crew
+
+
+async def hold_job(context: JobContext) -> None:
+    """Hold the call of one job, and end the job with it."""
+    crew: Crew = context.proc.userdata[CREW]
+    connecting = asyncio.create_task(context.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY))
+    ended: CallEnded | None = None
+    try:
+        ended = await _hold(context, crew, _plan(context, crew), connecting)
+    except NobodyCame:
+        pass
+    except StoryError as error:
+        logger.warning("the job in room %s can't be done: %s", context.job.room.name, error)
+        await _refuse(context, connecting, str(error))
+        context.shutdown("refused")
+        return
+    finally:
+        if not connecting.done():
+            connecting.cancel()
+    if ended is not None and ended.reason not in STAYING:
+        await context.delete_room()
+    context.shutdown(ended.reason if ended else "nobody came")
+
+
+def _plan(context: JobContext, crew: Crew) -> Plan:
+    order = read_order(context.job.metadata)
+    recipe = crew.recipe
+    return plan_order(
+        order,
+        crew.plan,
+        chain=recipe.chain,
+        plugins=crew.plugins,
+        settings=crew.settings,
+        allowed=recipe.allowed,
+    )
+
+
+async def _hold(context: JobContext, crew: Crew, plan: Plan, connecting: asyncio.Task[None]) -> CallEnded:
+    async def arrival() -> None:
+        try:
+            await connecting
+        except rtc.ConnectError as error:
+            raise StoryError(f"the room can't be joined: {error.message}") from None
+        if not await _caller_comes(context):
+            raise NobodyCame
+
+    return await hold_call(
+        plan,
+        RoomTransport(context.room, arrival),
+        crew.plugins,
+        crew.settings,
+        observers=[tell_worker],
+        max_duration=crew.recipe.max_duration,
+        records=crew.recipe.records,
+    )
+
+
+async def _caller_comes(context: JobContext) -> bool:
+    """Wait for the first caller; False where the worker is about to stop, or the room is gone, before there is one."""
+    room = context.room
+    over = asyncio.Event()
+
+    def on_data(packet: rtc.DataPacket) -> None:
+        if packet.participant is None and packet.topic in (DRAIN_TOPIC, FAREWELL_TOPIC):
+            over.set()
+
+    def on_disconnected(_: object) -> None:
+        over.set()
+
+    room.on("data_received", on_data)
+    room.on("disconnected", on_disconnected)
+    waits = [asyncio.create_task(context.wait_for_participant()), asyncio.create_task(over.wait())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        return waits[0].done()
+    finally:
+        room.off("data_received", on_data)
+        room.off("disconnected", on_disconnected)
+        for wait in waits:
+            wait.cancel()
+
+
+def tell_worker(event: Event) -> None:
+    """An observer of the job's call."""
+    if event.recorded:
+        EVENTS.info("%s %s", event.call, event.type, extra={"story_event": event})
+
+
+async def _refuse(context: JobContext, connecting: asyncio.Task[None], reason: str) -> None:
+    """Tell whoever is in the room that there will be no call, and why."""
+    await asyncio.wait([connecting])
+    if not context.room.isconnected():
+        return
+    agent = context.room.local_participant
+    await agent.set_attributes({ERROR: reason})
+    await context.wait_for_participant()
+    await agent.publish_data(json.dumps({"type": "refused", "error": reason}), topic=EVENTS_TOPIC)

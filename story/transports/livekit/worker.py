@@ -1,0 +1,176 @@
+"""A worker: registered with a LiveKit server, which sends it into rooms."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import aiohttp
+from livekit import api
+from livekit.agents import AgentServer, JobExecutorType, JobRequest
+from livekit.agents.ipc.job_executor import JobExecutor
+
+from story.core.errors import ConfigError
+from story.core.registry import Role
+from story.transports.livekit.attributes import NAME, PERSONA, STACK
+from story.transports.livekit.job import Crew, hold_job, prepare_process, prepare_thread
+from story.transports.livekit.orders import Model
+from story.transports.livekit.room import DRAIN_TOPIC, FAREWELL_TOPIC
+from story.transports.livekit.server_access import LiveKitServer
+
+logger = logging.getLogger("story.livekit")
+
+FULL_LOAD = 0.6
+"""The load that a full worker reports. A server (1.13.5) gives no job to a worker above 0.7, even if it is the only
+one that says it has room."""
+IDLE_JOBS = 2
+"""Job processes or threads that wait for a job."""
+FAREWELL_SECONDS = 4.0
+"""How long the calls have for their goodbyes where the time to drain is over."""
+API_SECONDS = 2.0
+PRELOAD_VARIABLE = "LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE"
+
+
+@dataclass(frozen=True)
+class Working:
+    """How to work. jobs: "thread" or "process". host: of the health and Prometheus ports; None: no such port.
+
+    drain_timeout: seconds that calls may still take once the worker is to stop.
+    """
+
+    server: LiveKitServer
+    agent_name: str
+    max_calls: int
+    jobs: str
+    drain_timeout: float
+    host: str
+    health_port: int
+    prometheus_port: int | None
+
+
+class Worker(AgentServer):
+    """livekit's worker, with the calls it holds for its load.
+
+    livekit (1.8.9) takes the machine's CPU for the load, and tells the server about a change every 2.5 s: meanwhile
+    jobs come to a worker that is full. This one says so at once.
+    """
+
+    def __init__(self, working: Working, crew: Crew) -> None:
+        threads = working.jobs == "thread"
+        super().__init__(
+            job_executor_type=JobExecutorType.THREAD if threads else JobExecutorType.PROCESS,
+            setup_fnc=partial(prepare_thread, crew) if threads else partial(prepare_process, crew.recipe),
+            load_fnc=self._load,
+            load_threshold=FULL_LOAD,
+            num_idle_processes=min(IDLE_JOBS, working.max_calls),
+            max_retry=sys.maxsize,  # a server that has been there will be there again
+            ws_url=working.server.url,
+            api_key=working.server.key,
+            api_secret=working.server.secret,
+            host=working.host,
+            port=working.health_port,
+            prometheus_port=working.prometheus_port,
+            preload_modules=["story.transports.livekit.job"],
+        )
+        self._working = working
+        self._crew = crew
+        self.registered = False
+        """Whether a server has taken it on, and it takes calls."""
+        self.rtc_session(hold_job, agent_name=working.agent_name, on_request=self._accept)
+
+    @property
+    def allowed(self) -> frozenset[Model]:
+        """Whose models its calls may use."""
+        return self._crew.recipe.allowed
+
+    @property
+    def calls(self) -> int:
+        """How many calls it holds."""
+        return len(self.active_jobs)
+
+    async def serve(self, registered: Callable[[], None]) -> None:
+        """Work until `aclose`. registered: called each time a server has taken it on.
+
+        Raises:
+            ConfigError: a port is taken.
+        """
+
+        def on_registered(*_: object) -> None:
+            self.registered = True
+            registered()
+
+        self.on("worker_registered", on_registered)
+        if not self._needs_turn_detector():
+            os.environ.setdefault(PRELOAD_VARIABLE, "0")  # its weights take 250 MB
+        try:
+            await self.run()
+        except OSError as error:
+            ports = [self._working.health_port, self._working.prometheus_port]
+            where = " and ".join(str(port) for port in ports if port)
+            why = error.strerror or str(error)
+            raise ConfigError(f"can't listen on {self._working.host}, port {where}: {why}") from None
+
+    async def say_farewell(self) -> None:
+        """Have every call end with a goodbye; returns when they have ended, or had the time to."""
+        await self.tell_jobs(FAREWELL_TOPIC)
+        try:
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                while jobs := [job for job in self._proc_pool.processes if job.running_job]:
+                    await asyncio.gather(*(job.join() for job in jobs))
+        except TimeoutError:
+            logger.warning("%d calls did not end in time", self.calls)
+
+    async def tell_jobs(self, topic: str) -> None:
+        """Send a word to the agent of every job, by way of its room: a job may be another process."""
+        server = self._working.server
+        timeout = aiohttp.ClientTimeout(total=API_SECONDS)
+        async with api.LiveKitAPI(server.http_url, server.key, server.secret, timeout=timeout) as lk:
+            for job in self.active_jobs:
+                room, agents = job.job.room.name, [job.accept_arguments.identity]
+                request = api.SendDataRequest(room=room, topic=topic, data=b"{}", destination_identities=agents)
+                try:
+                    await lk.room.send_data(request)
+                except Exception as error:  # the room is gone, or the server is
+                    logger.info("%s did not get to room %s: %s", topic, room, error)
+
+    async def _accept(self, request: JobRequest) -> None:
+        plan = self._crew.plan
+        first = plan.chain.start
+        name = plan.chain.personas[first].name
+        await request.accept(name=name, attributes={PERSONA: first, NAME: name, STACK: str(plan.stacks[first])})
+
+    def _load(self) -> float:
+        return FULL_LOAD * self.calls / self._working.max_calls
+
+    def _get_effective_load(self) -> float:
+        return FULL_LOAD * (self.calls + self._reserved_slots) / self._working.max_calls
+
+    async def _update_job_status(self, proc: JobExecutor) -> None:
+        await super()._update_job_status(proc)
+        self._worker_load = self._load()
+        await self._update_worker_status()
+
+    def _needs_turn_detector(self) -> bool:
+        return any(role is Role.TURN_DETECTOR for role, _ in self.allowed)
+
+
+async def stop(worker: Worker, patience: float, hurry: asyncio.Event) -> None:
+    """Take no more jobs, let the calls end, then end. The calls are told goodbye after `patience` seconds, or as soon
+    as `hurry` is set."""
+    draining = asyncio.create_task(worker.drain(timeout=None))
+    hurrying = asyncio.create_task(hurry.wait())
+    try:
+        await worker.tell_jobs(DRAIN_TOPIC)
+        await asyncio.wait([draining, hurrying], timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        if not draining.done():
+            await worker.say_farewell()
+    finally:
+        for task in (draining, hurrying):
+            task.cancel()
+        await asyncio.wait([draining, hurrying])
+        await worker.aclose()

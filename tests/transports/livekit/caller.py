@@ -1,0 +1,202 @@
+"""A caller on LiveKit's own client: a microphone of recordings, an ear, and all that the room tells them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from livekit import api, rtc
+
+from story.transports.livekit.server_access import LiveKitServer
+from story.transports.sound import SAMPLE_RATE, Samples, read_wav
+
+CALLERS = Path(__file__).parents[2] / "callers"
+FRAME = SAMPLE_RATE // 50
+QUEUE_MS = 100
+LOUD = 0.01
+"""Root mean square, 1 is full scale, above which somebody speaks."""
+PATIENCE = 60.0
+
+
+@dataclass
+class Stream:
+    """One text stream of the transcription. who: whose words."""
+
+    who: str
+    opened: dict[str, str]
+    chunks: list[str] = field(default_factory=list)
+    closed: dict[str, str] | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(self.chunks)
+
+
+class Caller:
+    """One participant. `events` is what the agent tells of the call, oldest first."""
+
+    def __init__(self, server: LiveKitServer, room: str, identity: str = "caller") -> None:
+        self.server, self.name, self.identity = server, room, identity
+        self.room = rtc.Room()
+        self.events: list[dict[str, Any]] = []
+        self.streams: list[Stream] = []
+        self.attributes: list[dict[str, str]] = []
+        self.heard: list[float] = []
+        self.sound: list[Samples] = []
+        self.disconnected: str | None = None
+        self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._speech = np.zeros(0, np.int16)
+
+    @property
+    def agent(self) -> rtc.RemoteParticipant | None:
+        kind = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+        return next((p for p in self.room.remote_participants.values() if p.kind == kind), None)
+
+    def of(self, type_: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["type"] == type_]
+
+    async def join(
+        self, *, agent: str | None = "story", metadata: str = "", kind: str = "standard", microphone: bool = True
+    ) -> Caller:
+        """Join the room, and have `agent` sent there by the token; None: not by this one."""
+        room = self.room
+        room.on("data_received", self._on_data)
+        room.on("participant_attributes_changed", self._on_attributes)
+        room.on("track_subscribed", self._on_track)
+        room.on("disconnected", self._on_disconnected)
+        for name in ("participant_connected", "participant_disconnected", "reconnecting", "reconnected"):
+            room.on(name, lambda *_: self._tell())
+        room.register_text_stream_handler("lk.transcription", self._on_stream)
+        await room.connect(self.server.url, self.token(agent=agent, metadata=metadata, kind=kind))
+        self._tell()
+        if microphone:
+            source = rtc.AudioSource(SAMPLE_RATE, 1, queue_size_ms=QUEUE_MS)
+            track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
+            self._start(self._speak(source))
+            options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+            await room.local_participant.publish_track(track, options)
+        return self
+
+    def token(self, *, agent: str | None, metadata: str = "", kind: str = "standard") -> str:
+        grants = api.VideoGrants(room_join=True, room=self.name)
+        token = api.AccessToken(self.server.key, self.server.secret).with_identity(self.identity).with_grants(grants)
+        token = token.with_ttl(timedelta(minutes=10)).with_kind(kind)  # type: ignore[arg-type]
+        if agent is not None:
+            dispatch = api.RoomAgentDispatch(agent_name=agent, metadata=metadata)
+            token = token.with_room_config(api.RoomConfiguration(agents=[dispatch]))
+        return token.to_jwt()
+
+    async def until(self, condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+        """Wait until it is true; says what has been told where it never is."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not condition():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            told = [e for e in self.events if e["type"] != "state"][-5:]
+            raise AssertionError(
+                f"waited in vain in {self.name}; told last: {told}; gone: {self.disconnected}"
+            ) from None
+
+    async def until_asked(self, turns: int) -> None:
+        """Wait until the agent has finished its turn of that number (from 1), and listens."""
+        await self.until(lambda: len(self.of("agent_turn")) >= turns and self.listening)
+
+    @property
+    def listening(self) -> bool:
+        states = self.of("state")
+        return bool(states) and states[-1]["agent"] == "listening"
+
+    async def say(self, recording: str) -> None:
+        """Say a recording of tests/callers, to its last sample."""
+        self._speech = np.concatenate([self._speech, read_wav(CALLERS / recording)])
+        await self.until(lambda: not len(self._speech))
+
+    async def type(self, words: str) -> None:
+        await self.room.local_participant.send_text(words, topic="lk.chat")
+
+    async def leave(self) -> None:
+        await self.room.disconnect()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # -- what happens
+
+    def _tell(self) -> None:
+        self._changed.set()
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _on_data(self, packet: rtc.DataPacket) -> None:
+        if packet.topic == "story.events":
+            self.events.append(json.loads(packet.data))
+            self._tell()
+
+    def _on_attributes(self, changed: dict[str, str], participant: rtc.Participant) -> None:
+        if participant.identity != self.identity:
+            self.attributes.append(dict(changed))
+            self._tell()
+
+    def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        self.disconnected = rtc.DisconnectReason.Name(reason)
+        self._tell()
+
+    def _on_stream(self, reader: rtc.TextStreamReader, who: str) -> None:
+        stream = Stream(who, dict(reader.info.attributes or {}))
+        self.streams.append(stream)
+
+        async def read() -> None:
+            async for chunk in reader:
+                stream.chunks.append(chunk)
+                self._tell()
+            stream.closed = dict(reader.info.attributes or {})
+            self._tell()
+
+        self._start(read())
+
+    def _on_track(self, track: rtc.Track, *_: object) -> None:
+        if track.kind == rtc.TrackKind.KIND_AUDIO:
+            self._start(self._listen(track))
+
+    async def _listen(self, track: rtc.Track) -> None:
+        loop = asyncio.get_running_loop()
+        async with contextlib.aclosing(rtc.AudioStream(track, sample_rate=SAMPLE_RATE, num_channels=1)) as stream:
+            async for event in stream:
+                samples = np.frombuffer(event.frame.data, np.int16)
+                if float(np.sqrt(np.mean((samples / 32768) ** 2))) > LOUD:
+                    self.heard.append(loop.time())
+                    self._tell()
+
+    async def _speak(self, source: rtc.AudioSource) -> None:
+        noise = np.random.default_rng(1)
+        while True:
+            speech, self._speech = self._speech[:FRAME], self._speech[FRAME:]
+            frame = np.pad(speech, (0, FRAME - len(speech)))
+            frame = (frame + noise.normal(0, 4, FRAME)).clip(-32768, 32767).astype(np.int16)
+            await source.capture_frame(rtc.AudioFrame(frame.tobytes(), SAMPLE_RATE, 1, FRAME))
+            if not len(self._speech):
+                self._tell()
+
+
+@contextlib.asynccontextmanager
+async def calling(server: LiveKitServer, room: str, identity: str = "caller", **options: Any):
+    """Within the block there is a caller in the room."""
+    caller = Caller(server, room, identity)
+    try:
+        yield await caller.join(**options)
+    finally:
+        await caller.leave()
