@@ -171,6 +171,8 @@ def run(
         notice=notice,
         emulated=emulation is not None,
     )
+    if livekit is not None and not wait:  # before a gigabyte of weights is fetched
+        asyncio.run(working.check(livekit))
     calls.fetch(plan, stand_ins, plugins, settings, yes=yes)
 
     async def serve() -> None:

@@ -106,6 +106,13 @@ def where(transport: str, settings: Settings, use_dev_server: bool) -> tuple[boo
     return server is not None, server
 
 
+async def check(server: LiveKitServer) -> None:
+    """Ask the server whether it takes us on. Raises ServerError, which says why it does not."""
+    from story.transports.livekit import server_access
+
+    await server_access.check(server)
+
+
 async def work(job: Job, log: Log, began: float) -> None:
     """Work until the process is told to stop."""
     orders = Orders()
@@ -131,7 +138,7 @@ async def _server(job: Job, log: Log) -> AsyncIterator[LiveKitServer]:
 
 async def _reached(server: LiveKitServer, job: Job, log: Log, stop: asyncio.Event) -> bool:
     """Whether the server takes us on; False where we are told to stop before it does."""
-    from story.transports.livekit.server_access import RETRY_SECONDS, ServerError, check
+    from story.transports.livekit.server_access import RETRY_SECONDS, ServerError
 
     told = ""
     stopping = asyncio.create_task(stop.wait())
@@ -173,6 +180,8 @@ async def _work(job: Job, server: LiveKitServer, log: Log, began: float, orders:
         metrics.observe(event)
         log.event(event)
 
+    if orders.stop.is_set():
+        return
     with told(observe), settings.exported():
         async with _served(page, log):
             serving = asyncio.create_task(worker.serve(registered))

@@ -12,6 +12,7 @@ import pytest
 
 ON_CI = bool(os.environ.get("CI"))
 AXE = Path(__file__).parent / "transports/web/browser/node_modules/axe-core"
+LIVEKIT_SERVER = Path(__file__).parents[1] / ".tools/livekit-server"
 OTHERS = ("STORY_LOAD_PLUGINS", "OPENAI_BASE_URL")
 DEFAULT_MODELS = ("qwen2.5-coder-1.5b", "moonshine-tiny-en", "hibari")
 
@@ -42,11 +43,8 @@ def _lacking(item: pytest.Item) -> str | None:
             return "Chromium is missing: make test-tools, or apt-get install chromium"
         if not AXE.is_dir():
             return "axe-core is missing: make test-tools, or npm ci in tests/transports/web/browser"
-    if item.get_closest_marker("livekit"):
-        from story.transports.livekit.dev_server import find_server
-
-        if find_server() is None:
-            return "a LiveKit server is missing: make livekit-server (needs Go), or put livekit-server on the PATH"
+    if item.get_closest_marker("livekit") and not LIVEKIT_SERVER.is_file() and shutil.which("livekit-server") is None:
+        return "a LiveKit server is missing: make livekit-server (needs Go), or put livekit-server on the PATH"
     marker = item.get_closest_marker("weights")
     if marker is None:
         return None

@@ -30,12 +30,12 @@ REASONS = {
 
 
 def run(folder: Path, suite: str, ci: str) -> subprocess.CompletedProcess[str]:
-    """Run one suite under our conftest, on a machine without any weights."""
+    """Run one suite under our conftest, on a machine without any weights and programs."""
     shutil.copy(CONFTEST, folder / "conftest.py")
     (folder / "pytest.ini").write_text(MARKS)
     (folder / "test_one.py").write_text(f"def test_that_runs(): pass\n\n{SUITES[suite]}")
     command = [sys.executable, "-m", "pytest", "-ra", *LEAN, str(folder)]
-    env = {**os.environ, "CI": ci, "STORY_CACHE": str(folder / "cache")}
+    env = {**os.environ, "CI": ci, "STORY_CACHE": str(folder / "cache"), "PATH": str(folder)}
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 

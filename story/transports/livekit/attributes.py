@@ -40,8 +40,10 @@ class Attributes:
             }
         self.send()
 
-    def send(self) -> None:
-        """Send what has changed, if the agent is in its room."""
+    def send(self, *, again: bool = False) -> None:
+        """Send what has changed, or all of it, if the agent is in its room."""
+        if again:
+            self._sent = {}
         idle = self._sending is None or self._sending.done()
         if idle and self._wanted != self._sent and self._room.isconnected():
             self._sending = asyncio.create_task(self._send())

@@ -18,7 +18,7 @@ from story.core.launch import hold_call
 from story.core.plan import Plan, plan_call
 from story.core.plugins import Plugins, load_plugins
 from story.core.settings import Settings, load_settings
-from story.transports.livekit.attributes import ERROR
+from story.transports.livekit.attributes import ERROR, NAME, PERSONA, STACK
 from story.transports.livekit.orders import Model, plan_order, read_order
 from story.transports.livekit.room import DRAIN_TOPIC, EVENTS_TOPIC, FAREWELL_TOPIC, RoomTransport
 
@@ -95,7 +95,10 @@ async def hold_job(context: JobContext) -> None:
     except StoryError as error:
         logger.warning("the job in room %s can't be done: %s", context.job.room.name, error)
         await _refuse(context, connecting, str(error))
-        context.shutdown("refused")
+        return
+    except Exception:
+        logger.exception("the job in room %s failed", context.job.room.name)
+        await _refuse(context, connecting, "something went wrong on the server; its log says what")
         return
     finally:
         if not connecting.done():
@@ -172,9 +175,9 @@ def tell_worker(event: Event) -> None:
 async def _refuse(context: JobContext, connecting: asyncio.Task[None], reason: str) -> None:
     """Tell whoever is in the room that there will be no call, and why."""
     await asyncio.wait([connecting])
-    if not context.room.isconnected():
-        return
-    agent = context.room.local_participant
-    await agent.set_attributes({ERROR: reason})
-    await context.wait_for_participant()
-    await agent.publish_data(json.dumps({"type": "refused", "error": reason}), topic=EVENTS_TOPIC)
+    if context.room.isconnected():
+        agent = context.room.local_participant
+        await agent.set_attributes({ERROR: reason, PERSONA: "", NAME: "", STACK: ""})
+        if await _caller_comes(context):
+            await agent.publish_data(json.dumps({"type": "refused", "error": reason}), topic=EVENTS_TOPIC)
+    context.shutdown("refused")

@@ -17,6 +17,7 @@ from story.core import events
 from story.core.captions import Captions
 from story.transports.livekit.attributes import Attributes
 from story.transports.livekit.page import CAPTIONS
+from story.transports.livekit.voice import RoomVoice
 from story.transports.synchronizer import Synchronizer
 from story.transports.web.messages import HangUp, Interrupt, Mute, Ping, Say, Typing, read_message
 
@@ -35,10 +36,12 @@ CALLER_FRAME_MS = 20
 """livekit's own 50 delay each word of a caller's by 15 on average."""
 GRACE_SECONDS = 15.0
 """How long a call whose caller was lost waits for them to come back."""
+PUBLISH_SECONDS = 5.0
+"""For one message; with a server that is lost it would wait for ever."""
 EVENTS_TOPIC = "story.events"
 """Data packets, reliable: the call's events, one JSON object each."""
-DRAIN_TOPIC, FAREWELL_TOPIC = "story.drain", "story.farewell"
-"""From the server's API alone: the worker takes no more calls, and: it has to stop now."""
+DRAIN_TOPIC, FAREWELL_TOPIC, END_TOPIC = "story.drain", "story.farewell", "story.end"
+"""From the server's API alone: the worker takes no more calls; the call is to end with a goodbye; it is to end."""
 PAGE_TOPIC = "story.page"
 """From the caller: what the page of `story run` says in a call (docs/web.md)."""
 FAREWELL = "This server has to stop now. Say so kindly, and say goodbye, in one short sentence."
@@ -64,6 +67,8 @@ class RoomTransport:
         self._call: Call | None = None
         self._io: RoomIO | None = None
         self._host: SessionHost | None = None
+        self._voice: RoomVoice | None = None
+        self._publishing: asyncio.Task[None] | None = None
         self._synchronizer: Synchronizer | None = None
         self._attributes: Attributes | None = None
         self._grace: asyncio.TimerHandle | None = None
@@ -93,27 +98,33 @@ class RoomTransport:
                 noise_cancellation=self._noise_cancellation,
                 auto_gain_control=False,  # clients have one
             ),
+            audio_output=False,  # RoomVoice instead
             text_output=TextOutputOptions(sync_transcription=False, next_in_chain=Captions(call)),
             close_on_disconnect=False,  # the call says when it is over
         )
         self._io = RoomIO(session, room, options=options)
         await self._io.start()
         self._io.register_text_input(self._on_text)
-        assert self._io.audio_output is not None
+        self._voice = RoomVoice()
+        self._publishing = asyncio.create_task(self._voice.publish(room))
         # cuts the text of an interrupted turn where its sound was cut
         self._synchronizer = Synchronizer(
-            next_in_chain_audio=self._io.audio_output, next_in_chain_text=self._io.transcription_output
+            next_in_chain_audio=self._voice, next_in_chain_text=self._io.transcription_output
         )
         session.output.audio = self._synchronizer.audio_output
         session.output.transcription = self._synchronizer.text_output
-        self._host = SessionHost(RoomSessionTransport(room))  # what LiveKit's own clients ask of an agent
-        self._host.register_session(session)
+        if not any(CAPTIONS in participant.attributes for participant in room.remote_participants.values()):
+            # What LiveKit's own clients ask of an agent. It tells a persona's instructions too, so not to our page.
+            self._host = SessionHost(RoomSessionTransport(room))
+            self._host.register_session(session)
         call.subscribe(self._on_event)
 
     async def run(self) -> None:
-        assert self._io is not None and self._host is not None
-        await self._host.start()
+        assert self._io is not None and self._publishing is not None
+        if self._host is not None:
+            await self._host.start()
         await self._io.wait_for_ready()
+        await self._publishing
         if self._attributes is not None:
             self._attributes.send()
         while True:
@@ -135,6 +146,11 @@ class RoomTransport:
             await self._host.aclose()
         if self._synchronizer is not None:
             await self._synchronizer.aclose()
+        if self._publishing is not None:
+            self._publishing.cancel()
+            await asyncio.wait([self._publishing])
+        if self._voice is not None:
+            await self._voice.aclose()
         if self._io is not None:
             await self._io.aclose()
 
@@ -162,6 +178,8 @@ class RoomTransport:
         self._lose("the server")
 
     def _on_reconnected(self) -> None:
+        if self._attributes is not None:
+            self._attributes.send(again=True)  # a server that has restarted knows none
         if self._caller is None or self._caller in self._room.remote_participants:
             self._regain()
 
@@ -173,6 +191,8 @@ class RoomTransport:
         sender = packet.participant
         if packet.topic == FAREWELL_TOPIC and sender is None and self._call:
             self._call.finish(FAREWELL, reason="shutdown")
+        elif packet.topic == END_TOPIC and sender is None:
+            self._hang_up("shutdown")
         elif packet.topic == PAGE_TOPIC and sender is not None and sender.identity == self._linked:
             self._on_page_message(packet.data.decode("utf-8", "replace"))
 
@@ -241,6 +261,7 @@ class RoomTransport:
 
     async def _publish(self, message: str) -> None:
         try:
-            await self._room.local_participant.publish_data(message, topic=EVENTS_TOPIC)
-        except Exception as error:  # the room is about to go, or too big a message: the call goes on
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                await self._room.local_participant.publish_data(message, topic=EVENTS_TOPIC)
+        except Exception as error:  # it takes too long, the room is about to go, or too big a message: the call goes on
             logger.info("an event could not be sent to the room: %s", error)

@@ -28,7 +28,7 @@ def join_token(
     seconds: until it can't be used any more to join. agent: sent into the room when this participant makes it, with
     this metadata. attributes: of the participant.
     """
-    grants = api.VideoGrants(room_join=True, room=room, can_manage_agent_session=True)
+    grants = api.VideoGrants(room_join=True, room=room)
     token = api.AccessToken(server.key, server.secret).with_identity(identity).with_grants(grants)
     token = token.with_ttl(timedelta(seconds=seconds)).with_attributes(dict(attributes or {}))
     if agent:

@@ -14,13 +14,14 @@ import aiohttp
 from livekit import api
 from livekit.agents import AgentServer, JobExecutorType, JobRequest
 from livekit.agents.ipc.job_executor import JobExecutor
+from livekit.agents.job import RunningJobInfo
 
 from story.core.errors import ConfigError
 from story.core.registry import Role
 from story.transports.livekit.attributes import NAME, PERSONA, STACK
 from story.transports.livekit.job import Crew, hold_job, prepare_process, prepare_thread
 from story.transports.livekit.orders import Model
-from story.transports.livekit.room import DRAIN_TOPIC, FAREWELL_TOPIC
+from story.transports.livekit.room import DRAIN_TOPIC, END_TOPIC, FAREWELL_TOPIC
 from story.transports.livekit.server_access import LiveKitServer
 
 logger = logging.getLogger("story.livekit")
@@ -32,6 +33,7 @@ IDLE_JOBS = 2
 """Job processes or threads that wait for a job."""
 FAREWELL_SECONDS = 4.0
 """How long the calls have for their goodbyes where the time to drain is over."""
+END_SECONDS = 2.0
 API_SECONDS = 2.0
 PRELOAD_VARIABLE = "LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE"
 
@@ -91,7 +93,11 @@ class Worker(AgentServer):
     @property
     def calls(self) -> int:
         """How many calls it holds."""
-        return len(self.active_jobs)
+        return len(self._held)
+
+    @property
+    def _held(self) -> list[RunningJobInfo]:
+        return self.active_jobs if hasattr(self, "_proc_pool") else []  # it has none before it runs
 
     async def serve(self, registered: Callable[[], None]) -> None:
         """Work until `aclose`. registered: called each time a server has taken it on.
@@ -116,21 +122,23 @@ class Worker(AgentServer):
             raise ConfigError(f"can't listen on {self._working.host}, port {where}: {why}") from None
 
     async def say_farewell(self) -> None:
-        """Have every call end with a goodbye; returns when they have ended, or had the time to."""
-        await self.tell_jobs(FAREWELL_TOPIC)
-        try:
-            async with asyncio.timeout(FAREWELL_SECONDS):
-                while jobs := [job for job in self._proc_pool.processes if job.running_job]:
-                    await asyncio.gather(*(job.join() for job in jobs))
-        except TimeoutError:
-            logger.warning("%d calls did not end in time", self.calls)
+        """Have every call end with a goodbye, and those that take too long for it without."""
+        for topic, seconds in ((FAREWELL_TOPIC, FAREWELL_SECONDS), (END_TOPIC, END_SECONDS)):
+            await self.tell_jobs(topic)
+            try:
+                async with asyncio.timeout(seconds):
+                    while jobs := [job for job in self._proc_pool.processes if job.running_job]:
+                        await asyncio.gather(*(job.join() for job in jobs))
+                return
+            except TimeoutError:
+                logger.warning("%d calls did not end in time", self.calls)
 
     async def tell_jobs(self, topic: str) -> None:
         """Send a word to the agent of every job, by way of its room: a job may be another process."""
         server = self._working.server
         timeout = aiohttp.ClientTimeout(total=API_SECONDS)
         async with api.LiveKitAPI(server.http_url, server.key, server.secret, timeout=timeout) as lk:
-            for job in self.active_jobs:
+            for job in self._held:
                 room, agents = job.job.room.name, [job.accept_arguments.identity]
                 request = api.SendDataRequest(room=room, topic=topic, data=b"{}", destination_identities=agents)
                 try:

@@ -23,7 +23,6 @@ from story.transports.livekit.server_access import VARIABLES, LiveKitServer, Ser
 ROOT = Path(__file__).parents[3]
 CALLERS = ROOT / "tests/callers/callers.json"
 STACKS = ("--intro-stack", "deepgram+gpt4o-mini", "--story-stack", "openai-realtime")
-LOCAL = ("--intro-stack", "local", "--story-stack", "local")
 EMULATED = ("--emulate", "--brain", "script", "--heard", str(CALLERS), "--speech", "tones")
 SECRET = "a secret that all servers of these tests have"
 PATIENCE = 60.0

@@ -17,7 +17,7 @@ from story.core.errors import StoryError
 from story.transports.livekit.dispatch import dispatch
 from story.transports.livekit.server_access import LiveKitServer
 from tests.transports.livekit.caller import Caller, calling
-from tests.transports.livekit.running import LOCAL, ServerProcess, StoryRun, livekit_server, worker
+from tests.transports.livekit.running import EMULATED, STACKS, ServerProcess, StoryRun, livekit_server, worker
 
 pytestmark = [pytest.mark.livekit, pytest.mark.slow]
 full = pytest.mark.full
@@ -47,7 +47,7 @@ def test_a_wrong_key_and_a_wrong_secret_are_told_apart(
     server: LiveKitServer, tmp_path: Path, wrong: dict[str, str], told: str
 ) -> None:
     named = {"key": server.key, "secret": server.secret, **wrong}
-    run = StoryRun(LiveKitServer(server.url, **named), tmp_path, *LOCAL)
+    run = StoryRun(LiveKitServer(server.url, **named), tmp_path, *EMULATED, *STACKS)
     assert run.ended() == 2
     assert run.process.stderr is not None
     said = run.process.stderr.read()
@@ -57,7 +57,7 @@ def test_a_wrong_key_and_a_wrong_secret_are_told_apart(
 
 def test_a_worker_that_waits_is_there_once_its_server_is(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path)
-    run = StoryRun(server.named, tmp_path, *LOCAL, "--wait")
+    run = StoryRun(server.named, tmp_path, *EMULATED, *STACKS, "--wait")
     try:
         assert "no LiveKit server answers" in run.until("waiting")["why"]
         server.start()
