@@ -12,9 +12,10 @@ from story.core import events
 
 logger = logging.getLogger("story.livekit")
 
-PERSONA, NAME, STACK, ERROR = "story.persona", "story.name", "story.stack", "story.error"
-"""The key of the persona that speaks, its name, its stack in full, and why there is no call. What it does is livekit's
-own `lk.agent.state`."""
+PERSONA, NAME, STACK = "story.persona", "story.name", "story.stack"
+"""The key of the persona that speaks, its name, its stack in full. What it does is livekit's own `lk.agent.state`."""
+READY, ERROR = "story.ready", "story.error"
+"""That the call can begin, once there is a caller; why there will be none."""
 
 
 class Attributes:

@@ -9,7 +9,7 @@ import aiohttp
 from livekit import api
 
 from story.core.errors import StoryError
-from story.transports.livekit.attributes import ERROR
+from story.transports.livekit.attributes import ERROR, READY
 from story.transports.livekit.server_access import LiveKitServer
 
 ARRIVAL_SECONDS = 10.0
@@ -53,9 +53,11 @@ async def _until_there(lk: api.LiveKitAPI, room: str, dispatch_id: str) -> Arriv
         agents = {job.state.participant_identity for job in await _jobs(lk, room, dispatch_id)}
         there = await lk.room.list_participants(api.ListParticipantsRequest(room=room))
         for participant in there.participants:
-            if participant.identity in agents:
-                if error := participant.attributes.get(ERROR):
-                    raise StoryError(f"the worker refuses: {error}")
+            if participant.identity not in agents:
+                continue
+            if error := participant.attributes.get(ERROR):
+                raise StoryError(f"the worker refuses: {error}")
+            if READY in participant.attributes:
                 return Arrival(participant.identity, dispatch_id)
         await asyncio.sleep(LOOK_SECONDS)
 
@@ -65,7 +67,7 @@ async def _why_not(lk: api.LiveKitAPI, room: str, dispatch_id: str, agent: str) 
         if job.state.status == api.JobStatus.JS_FAILED:
             return f"the job failed at worker {job.state.worker_id}: {job.state.error or 'its log says why'}"
         if job.state.status == api.JobStatus.JS_RUNNING:
-            return f"worker {job.state.worker_id} has the job, but did not join the room within {ARRIVAL_SECONDS:.0f} s"
+            return f"worker {job.state.worker_id} has the job, but was not ready within {ARRIVAL_SECONDS:.0f} s"
     return (
         f"no worker took it within {ARRIVAL_SECONDS:.0f} s: none is registered as {agent!r}, or all of them are full "
         "(`story run` starts one)"

@@ -18,7 +18,7 @@ from story.core.launch import hold_call
 from story.core.plan import Plan, plan_call
 from story.core.plugins import Plugins, load_plugins
 from story.core.settings import Settings, load_settings
-from story.transports.livekit.attributes import ERROR, NAME, PERSONA, STACK
+from story.transports.livekit.attributes import ERROR, NAME, PERSONA, READY, STACK
 from story.transports.livekit.orders import Model, plan_order, read_order
 from story.transports.livekit.room import DRAIN_TOPIC, EVENTS_TOPIC, FAREWELL_TOPIC, RoomTransport
 
@@ -127,8 +127,12 @@ async def _hold(context: JobContext, crew: Crew, plan: Plan, connecting: asyncio
             await connecting
         except rtc.ConnectError as error:
             raise StoryError(f"the room can't be joined: {error.message}") from None
-        if not await _caller_comes(context):
-            raise NobodyCame
+        ready = asyncio.create_task(context.room.local_participant.set_attributes({READY: "1"}))
+        try:
+            if not await _caller_comes(context):
+                raise NobodyCame
+        finally:
+            await asyncio.wait([ready])
 
     return await hold_call(
         plan,

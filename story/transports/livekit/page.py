@@ -7,6 +7,7 @@ import secrets
 import ssl
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -18,11 +19,13 @@ from story.transports.livekit.orders import Model, Order, models_of
 from story.transports.livekit.server_access import LiveKitServer
 from story.transports.web.access import Access, is_loopback, refusal
 from story.transports.web.offers import OfferedStack, Offers
-from story.transports.web.server import State, page_files
+from story.transports.web.server import TYPES, State, page_files
 from story.version import __version__
 
-CLIENT = "livekit-client.js"
-"""LiveKit's client for browsers, which `make web` puts among the files of the page."""
+FOLDER = Path(__file__).parent / "page"
+CLIENT = FOLDER / "livekit-client.js"
+"""LiveKit's client for browsers, which `make web` puts there."""
+MAIN, ROOM = (b'<script type="module" src="page/%b.js"></script>' % name for name in (b"main", b"room"))
 TOKEN_SECONDS = 120.0
 """A token is to join with at once; while the page is in the room the server gives it new ones."""
 MAX_BODY = 16 * 1024
@@ -33,7 +36,7 @@ CAPTIONS = "story.captions"
 
 def has_client() -> bool:
     """Whether the page can be served in LiveKit mode."""
-    return CLIENT in page_files()
+    return CLIENT.is_file()
 
 
 class RoomPage:
@@ -55,7 +58,7 @@ class RoomPage:
         self._host, self._port, self._tls = host, port, tls
         self._state = state
         self._access = Access(host, open_paths=frozenset(), secure=tls is not None, reaches=_origins(server))
-        self._files = page_files()
+        self._files = _files()
         self._runner: web.AppRunner | None = None
 
     @property
@@ -119,7 +122,6 @@ class RoomPage:
             {
                 **self._offers.as_dict(),
                 "version": __version__,
-                "rooms": True,
                 "ready": state.ready,
                 "error": state.error,
                 "notice": state.notice,
@@ -166,6 +168,14 @@ def allowed_offers(offers: Offers, allowed: frozenset[Model], registry: Registry
         return replace(stack, works=False, reason="this worker was not started for it (--allow-stacks)")
 
     return replace(offers, stacks=tuple(judged(stack) for stack in offers.stacks))
+
+
+def _files() -> dict[str, tuple[str, bytes]]:
+    """The page, with another transport than its own."""
+    files = page_files()
+    kind, index = files["index.html"]
+    files["index.html"] = (kind, index.replace(MAIN, MAIN + ROOM))
+    return files | {path.name: (TYPES[path.suffix], path.read_bytes()) for path in FOLDER.glob("*.js")}
 
 
 def _origins(server: LiveKitServer) -> tuple[str, str]:

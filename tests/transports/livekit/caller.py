@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from livekit import api, rtc
+from livekit.rtc.data_stream import StreamError
 
 from story.transports.livekit.server_access import LiveKitServer
 from story.transports.sound import SAMPLE_RATE, Samples, read_wav
@@ -124,6 +125,11 @@ class Caller:
     async def type(self, words: str) -> None:
         await self.room.local_participant.send_text(words, topic="lk.chat")
 
+    async def think(self) -> None:
+        """Be silent for a good reason from now on: as one who types at a page."""
+        message = json.dumps({"type": "typing", "active": True})
+        await self.room.local_participant.publish_data(message, topic="story.page")
+
     async def leave(self) -> None:
         await self.room.disconnect()
         for task in self._tasks:
@@ -160,9 +166,10 @@ class Caller:
         self.streams.append(stream)
 
         async def read() -> None:
-            async for chunk in reader:
-                stream.chunks.append(chunk)
-                self._tell()
+            with contextlib.suppress(StreamError):  # the room is gone
+                async for chunk in reader:
+                    stream.chunks.append(chunk)
+                    self._tell()
             stream.closed = dict(reader.info.attributes or {})
             self._tell()
 

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,8 @@ class ServerProcess:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         while True:
             try:
-                asyncio.run(check(self.named))
+                with ThreadPoolExecutor(1) as thread:  # the caller may have an event loop of its own
+                    thread.submit(asyncio.run, check(self.named)).result()
             except ServerError:
                 assert self.process.poll() is None, self._log.read_text()[-1000:]
                 time.sleep(0.05)

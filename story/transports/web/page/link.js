@@ -1,7 +1,6 @@
 /** The page's link to its call: over whichever transport works, and up again when it drops. */
 
 import { hangUp } from "./api.js";
-import { openRoom } from "./room.js";
 import { openRtc, Unconnected } from "./rtc.js";
 import { openSocket } from "./socket.js";
 import { pause } from "./wait.js";
@@ -10,8 +9,11 @@ const PATIENCE = 15_000; // as long as the server keeps a dropped call
 const PING = 2000;
 const DEAF = 4000; // an unanswered ping of this age: the connection is dead
 
+/** Transports that a server adds to its page, in place of those here. */
+export const others = [];
+
 /**
- * A transport (rtc.js, socket.js, room.js) makes of {setup, stacks, ticket, track, sound, signal, received(text), dropped()} an
+ * A transport (rtc.js, socket.js) makes of {setup, stacks, ticket, track, sound, signal, received(text), dropped()} an
  * open connection: {transport, ticket, send(text), setTrack(track), clear(), close()}. A ticket, {call, secret}, has it
  * take that call up again.
  * @param audience {message(event), up(transport), down(), switched(why), lost(why)}
@@ -33,7 +35,7 @@ export function makeLink(wanted, audience) {
 		const received = (text) => receive(JSON.parse(text));
 		const dropped = () => mine && mine === connection && drop();
 		const open = (transport) => transport({ ...wanted, ticket, signal, received, dropped });
-		if (wanted.setup.rooms) return take((mine = await open(openRoom)));
+		if (others.length) return take((mine = await open(others[0])));
 		if (!socketOnly) {
 			mine = await open(openRtc).catch((problem) => {
 				if (!(problem instanceof Unconnected)) throw problem;

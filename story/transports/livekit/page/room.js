@@ -1,14 +1,17 @@
 /** A connection to the call in a room of LiveKit, over LiveKit's own client. */
 
 import { enterRoom, Refusal } from "./api.js";
+import { others } from "./link.js";
+import { DisconnectReason, Room, RoomEvent, Track } from "./livekit-client.js";
 import { until } from "./wait.js";
 
 const ARRIVING = 20_000; // until the agent has come and the call has begun
 const EVENTS = "story.events";
 const FROM_PAGE = "story.page";
 
-export async function openRoom({ stacks, ticket, track, sound, signal, received, dropped }) {
-	const { DisconnectReason, Room, RoomEvent, Track } = await import("./livekit-client.js");
+others.push(openRoom);
+
+async function openRoom({ stacks, ticket, track, sound, signal, received, dropped }) {
 	const place = ticket ?? (await enterRoom(stacks)); // {url, token}
 	const room = new Room({ disconnectOnPageLeave: true });
 	const told = new EventTarget();
