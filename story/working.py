@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from story import starting
 from story.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ async def _work(job: Job, server: LiveKitServer, log: Log, began: float, orders:
     from story.transports.web.metrics import Metrics
 
     worker = await _worker(job, server, settings)
+    starting.settle()
     page = _page(job, server, settings, worker) if job.page and job.agent_name and has_client() else None
 
     def registered() -> None:
