@@ -1,6 +1,6 @@
 /** A connection to the call in a room of LiveKit, over LiveKit's own client. */
 
-import { enterRoom, Refusal } from "./api.js";
+import { ask, Refusal } from "./api.js";
 import { others } from "./link.js";
 import { DisconnectReason, Room, RoomEvent, Track } from "./livekit-client.js";
 import { until } from "./wait.js";
@@ -12,7 +12,7 @@ const FROM_PAGE = "story.page";
 others.push(openRoom);
 
 async function openRoom({ stacks, ticket, track, sound, signal, received, dropped }) {
-	const place = ticket ?? (await enterRoom(stacks)); // {url, token}
+	const place = ticket ?? (await ask("api/rooms", { stacks })); // {url, token}: a room to which the agent is sent
 	const room = new Room({ disconnectOnPageLeave: true });
 	const told = new EventTarget();
 	let begun = Boolean(ticket); // a call that is taken up again has begun

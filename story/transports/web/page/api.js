@@ -8,7 +8,7 @@ export class Refusal extends Error {
 	}
 }
 
-async function ask(path, body, patience = 20_000) {
+export async function ask(path, body, patience = 20_000) {
 	const post = body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
 	const response = await fetch(path, { ...post, signal: AbortSignal.timeout(patience) }).catch(() => {
 		throw new Refusal(0, "The server does not answer. Is story run still running?");
@@ -22,9 +22,6 @@ export const fetchSetup = () => ask("api/setup");
 
 /** Gives {call, secret, answer}; call and secret are the call's ticket. */
 export const openCall = (offer, stacks) => ask("api/calls", { offer, stacks });
-
-/** Gives {url, token}: a room of its own, to which the agent is sent. */
-export const enterRoom = (stacks) => ask("api/rooms", { stacks });
 
 export const takeUp = ({ call, secret }, offer) => ask(`api/calls/${call}/offer`, { secret, offer }, 4000);
 

@@ -9,8 +9,7 @@ const PATIENCE = 15_000; // as long as the server keeps a dropped call
 const PING = 2000;
 const DEAF = 4000; // an unanswered ping of this age: the connection is dead
 
-/** Transports that a server adds to its page, in place of those here. */
-export const others = [];
+export const others = []; // in place of rtc.js and socket.js
 
 /**
  * A transport (rtc.js, socket.js) makes of {setup, stacks, ticket, track, sound, signal, received(text), dropped()} an
@@ -35,7 +34,7 @@ export function makeLink(wanted, audience) {
 		const received = (text) => receive(JSON.parse(text));
 		const dropped = () => mine && mine === connection && drop();
 		const open = (transport) => transport({ ...wanted, ticket, signal, received, dropped });
-		if (others.length) return take((mine = await open(others[0])));
+		if (others[0]) return take((mine = await open(others[0])));
 		if (!socketOnly) {
 			mine = await open(openRtc).catch((problem) => {
 				if (!(problem instanceof Unconnected)) throw problem;
