@@ -58,7 +58,6 @@ async function openRoom({ stacks, ticket, track, sound, signal, received, droppe
 			room.localParticipant.publishData(new TextEncoder().encode(message), { reliable: true, topic: FROM_PAGE }).catch(() => {});
 		},
 		setTrack: (next) => published.track.replaceTrack(next, { userProvidedTrack: true }),
-		leave: () => room.disconnect(),
 		close: () => room.disconnect(),
 	};
 }

@@ -100,8 +100,7 @@ export function makeLink(wanted, audience) {
 
 	/** Hangs up by a beacon, which arrives from a page that goes away and over a link that is down. */
 	function leave() {
-		if (connection?.leave) connection.leave();
-		else if (ticket?.call) hangUp(ticket);
+		if (ticket?.call) hangUp(ticket);
 		close();
 	}
 
