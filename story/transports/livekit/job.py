@@ -87,6 +87,7 @@ async def hold_job(context: JobContext) -> None:
     """Hold the call of one job, and end the job with it."""
     crew: Crew = context.proc.userdata[CREW]
     connecting = asyncio.create_task(context.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY))
+    await asyncio.sleep(0)  # it is under way before the stacks are built, which holds up this loop
     ended: CallEnded | None = None
     try:
         ended = await _hold(context, crew, _plan(context, crew), connecting)

@@ -53,6 +53,7 @@ class ServerProcess:
         self._config = folder / f"livekit-{port}.yaml"
         self._config.write_text(_configuration(self.named, port, more), encoding="utf-8")
         self._log = folder / f"livekit-{port}.log"
+        self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Returns once it answers."""
@@ -70,8 +71,9 @@ class ServerProcess:
                 return
 
     def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
 
 
 @contextmanager
@@ -80,8 +82,8 @@ def livekit_server(
 ) -> Iterator[LiveKitServer]:
     """Within the block a server runs on loopback."""
     server = ServerProcess(folder, port, secret=secret, more=more)
-    server.start()
     try:
+        server.start()
         yield server.named
     finally:
         server.kill()
