@@ -81,8 +81,8 @@ def dispatch(
     asyncio.run(check(server))
     from story.transports.livekit import dispatch as sending
 
-    metadata = Order(chain or None, stacks).as_metadata()
-    arrival = asyncio.run(sending.dispatch(server, room, agent_name, metadata if stacks or chain else ""))
+    metadata = Order(chain or None, stacks, wait=True).as_metadata()
+    arrival = asyncio.run(sending.dispatch(server, room, agent_name, metadata))
     if as_json:
         typer.echo(json.dumps({"room": room, "agent": arrival.identity, "dispatch": arrival.dispatch}))
     else:

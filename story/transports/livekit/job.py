@@ -19,8 +19,8 @@ from story.core.plan import Plan, plan_call
 from story.core.plugins import Plugins, load_plugins
 from story.core.settings import Settings, load_settings
 from story.transports.livekit.attributes import ERROR, NAME, PERSONA, READY, STACK
-from story.transports.livekit.orders import Model, plan_order, read_order
-from story.transports.livekit.room import DRAIN_TOPIC, EVENTS_TOPIC, FAREWELL_TOPIC, RoomTransport
+from story.transports.livekit.orders import Model, Order, plan_order, read_order
+from story.transports.livekit.room import DRAIN_TOPIC, EVENTS_TOPIC, FAREWELL_TOPIC, NobodyCame, RoomTransport
 
 logger = logging.getLogger("story.livekit")
 
@@ -30,10 +30,6 @@ EVENTS = logging.getLogger("story.events")
 """What calls tell: livekit carries the log of job processes to the worker, so that goes the same way."""
 STAYING = ("caller_left", "lost")
 """Reasons of a call's end after which its room is left alone: others may be in it, or the caller come back."""
-
-
-class NobodyCame(StoryError):
-    """The room or the worker came to its end before there was a caller."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +82,14 @@ def prepare_thread(crew: Crew, process: JobProcess) -> None:
 async def hold_job(context: JobContext) -> None:
     """Hold the call of one job, and end the job with it."""
     crew: Crew = context.proc.userdata[CREW]
-    connecting = asyncio.create_task(context.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY))
+    # two connections, one each way, are there 70 ms before the one that is livekit's default
+    room = context.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY, single_peer_connection=False)
+    connecting = asyncio.create_task(room)
     await asyncio.sleep(0)  # it is under way before the stacks are built, which holds up this loop
     ended: CallEnded | None = None
     try:
-        ended = await _hold(context, crew, _plan(context, crew), connecting)
+        order = read_order(context.job.metadata)
+        ended = await _hold(context, crew, _plan(order, crew), connecting, wait=order.wait)
     except NobodyCame:
         pass
     except StoryError as error:
@@ -109,8 +108,7 @@ async def hold_job(context: JobContext) -> None:
     context.shutdown(ended.reason if ended else "nobody came")
 
 
-def _plan(context: JobContext, crew: Crew) -> Plan:
-    order = read_order(context.job.metadata)
+def _plan(order: Order, crew: Crew) -> Plan:
     recipe = crew.recipe
     return plan_order(
         order,
@@ -122,7 +120,9 @@ def _plan(context: JobContext, crew: Crew) -> Plan:
     )
 
 
-async def _hold(context: JobContext, crew: Crew, plan: Plan, connecting: asyncio.Task[None]) -> CallEnded:
+async def _hold(
+    context: JobContext, crew: Crew, plan: Plan, connecting: asyncio.Task[None], *, wait: bool
+) -> CallEnded:
     async def arrival() -> None:
         try:
             await connecting
@@ -137,7 +137,7 @@ async def _hold(context: JobContext, crew: Crew, plan: Plan, connecting: asyncio
 
     return await hold_call(
         plan,
-        RoomTransport(context.room, arrival),
+        RoomTransport(context.room, arrival, wait=wait),
         crew.plugins,
         crew.settings,
         observers=[tell_worker],

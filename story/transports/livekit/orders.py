@@ -13,7 +13,7 @@ from story.core.registry import Role
 from story.core.resolved import ResolvedStack
 from story.core.settings import Settings
 
-KEYS = ("chain", "stacks")
+KEYS = ("chain", "stacks", "wait")
 LONGEST = 10_000
 """Characters of metadata that are read."""
 
@@ -23,21 +23,26 @@ Model = tuple[Role, str]
 
 @dataclass(frozen=True)
 class Order:
-    """The call of one job. chain: a name, None for the worker's own. stacks: persona -> spec."""
+    """The call of one job. chain: a name, None for the worker's own. stacks: persona -> spec.
+
+    wait: whether it begins only once there is a caller; else everything but its sound begins at once, as one is coming.
+    """
 
     chain: str | None = None
     stacks: Mapping[str, str] = field(default_factory=dict)
+    wait: bool = False
 
     def as_metadata(self) -> str:
         """The order as a job's metadata."""
         import json
 
-        told = {"chain": self.chain, "stacks": dict(self.stacks)}
+        told = {"chain": self.chain, "stacks": dict(self.stacks), "wait": self.wait}
         return json.dumps({key: value for key, value in told.items() if value})
 
 
 def read_order(metadata: str) -> Order:
-    """The order in a job's metadata, which is JSON: {"chain": NAME, "stacks": {PERSONA: SPEC}}, or nothing at all.
+    """The order in a job's metadata, which is JSON: {"chain": NAME, "stacks": {PERSONA: SPEC}, "wait": true}, all of it
+    optional, or nothing at all.
 
     Raises:
         StoryError: what is wrong with it.
@@ -53,17 +58,19 @@ def read_order(metadata: str) -> Order:
     except ValueError:
         raise StoryError('the job\'s metadata is no JSON: write {"chain": NAME, "stacks": {PERSONA: SPEC}}') from None
     if not isinstance(told, dict):
-        raise StoryError("the job's metadata is no object with the keys chain and stacks")
+        raise StoryError("the job's metadata is no object with the keys chain, stacks and wait")
     for key in told:
         if key not in KEYS:
-            hint = did_you_mean(key, KEYS, otherwise=f"; it has {' and '.join(KEYS)}")
+            hint = did_you_mean(key, KEYS, otherwise=f"; it has {', '.join(KEYS)}")
             raise StoryError(f"the job's metadata: unknown key {key!r}{hint}")
-    chain, stacks = told.get("chain"), told.get("stacks", {})
+    chain, stacks, wait = told.get("chain"), told.get("stacks", {}), told.get("wait", False)
     if chain is not None and not isinstance(chain, str):
         raise StoryError("the job's metadata: chain is the name of a chain")
     if not isinstance(stacks, dict) or not all(isinstance(spec, str) for spec in stacks.values()):
         raise StoryError("the job's metadata: stacks says the stack of each persona, as a string")
-    return Order(chain, stacks)
+    if not isinstance(wait, bool):
+        raise StoryError("the job's metadata: wait is true or false")
+    return Order(chain, stacks, wait)
 
 
 def models_of(stacks: Iterable[ResolvedStack]) -> frozenset[Model]:

@@ -15,6 +15,7 @@ from livekit.agents.voice.room_io import AudioInputOptions, RoomIO, RoomOptions,
 
 from story.core import events
 from story.core.captions import Captions
+from story.core.errors import StoryError
 from story.transports.livekit.attributes import Attributes
 from story.transports.livekit.page import CAPTIONS
 from story.transports.livekit.voice import RoomVoice
@@ -49,10 +50,15 @@ LEFT = (rtc.DisconnectReason.CLIENT_INITIATED, rtc.DisconnectReason.USER_REJECTE
 """Reasons for which a participant will not come back."""
 
 
+class NobodyCame(StoryError):
+    """The room or the worker came to its end before there was a caller."""
+
+
 class RoomTransport:
     """Carries a call to and from the first caller of `room`, who may be a telephone's (SIP).
 
-    arrival: waited for before the call begins; it is over once the agent and a caller are in the room.
+    arrival: over once the agent and a caller are in the room; raises NobodyCame. wait: whether the call begins only
+    then; else it begins at once, and what it says waits until a caller hears it.
 
     What the call tells goes to the room as attributes of the agent and as data packets on `EVENTS_TOPIC`. The first
     persona's noise cancellation is that of the whole call, as the caller's sound is one stream.
@@ -61,10 +67,12 @@ class RoomTransport:
     name = "livekit"
     audio = True
 
-    def __init__(self, room: rtc.Room, arrival: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, room: rtc.Room, arrival: Callable[[], Awaitable[None]], *, wait: bool) -> None:
         self._room = room
         self._arrival = arrival
+        self._wait = wait
         self._call: Call | None = None
+        self._session: AgentSession[Any]
         self._io: RoomIO | None = None
         self._host: SessionHost | None = None
         self._voice: RoomVoice | None = None
@@ -85,8 +93,10 @@ class RoomTransport:
         }
 
     async def attach(self, call: Call, session: AgentSession[Any]) -> None:
-        await self._arrival()  # only now, when everything else is ready
+        if self._wait:
+            await self._arrival()  # only now, when everything else is ready
         self._call = call
+        self._session = session
         room = self._room
         self._attributes = Attributes(room, {key: persona.name for key, persona in call.chain.personas.items()})
         for name, handler in self._handlers.items():  # before RoomIO's own, which forget who was linked
@@ -106,25 +116,32 @@ class RoomTransport:
         await self._io.start()
         self._io.register_text_input(self._on_text)
         self._voice = RoomVoice()
-        self._publishing = asyncio.create_task(self._voice.publish(room))
+        self._publishing = asyncio.create_task(self._come(self._voice))
         # cuts the text of an interrupted turn where its sound was cut
         self._synchronizer = Synchronizer(
             next_in_chain_audio=self._voice, next_in_chain_text=self._io.transcription_output
         )
         session.output.audio = self._synchronizer.audio_output
         session.output.transcription = self._synchronizer.text_output
-        if not any(CAPTIONS in participant.attributes for participant in room.remote_participants.values()):
-            # What LiveKit's own clients ask of an agent. It tells a persona's instructions too, so not to our page.
-            self._host = SessionHost(RoomSessionTransport(room))
-            self._host.register_session(session)
         call.subscribe(self._on_event)
+
+    async def _come(self, voice: RoomVoice) -> None:
+        if not self._wait:
+            await self._arrival()
+        if not any(CAPTIONS in participant.attributes for participant in self._room.remote_participants.values()):
+            # What LiveKit's own clients ask of an agent. It tells a persona's instructions too, so not to our page.
+            self._host = SessionHost(RoomSessionTransport(self._room))
+            self._host.register_session(self._session)
+            await self._host.start()
+        await voice.publish(self._room)
 
     async def run(self) -> None:
         assert self._io is not None and self._publishing is not None
-        if self._host is not None:
-            await self._host.start()
+        try:
+            await self._publishing
+        except NobodyCame:
+            self._hang_up("caller_left")
         await self._io.wait_for_ready()
-        await self._publishing
         if self._attributes is not None:
             self._attributes.send()
         while True:

@@ -8,9 +8,11 @@ from collections import deque
 import numpy as np
 from livekit import rtc
 
-from story.transports.playout import FRAME_SECONDS, Playout
+from story.transports.playout import Playout
 from story.transports.sound import SAMPLE_RATE, Samples
 
+BLOCK_SECONDS = 0.04
+"""Of sound that is given to livekit at a time; each costs a call into its native part, and an event back."""
 AHEAD_SECONDS = 0.1
 """Of sound that waits in livekit's own queue: what a busy event loop may be late by before it is heard."""
 QUEUE_MS = 400
@@ -29,7 +31,7 @@ class RoomVoice(Playout):
         super().__init__(sample_rate=SAMPLE_RATE)
         self._source = rtc.AudioSource(SAMPLE_RATE, 1, queue_size_ms=QUEUE_MS)
         self._news = asyncio.Event()
-        self._queued: deque[Samples] = deque(maxlen=round(2 * AHEAD_SECONDS / FRAME_SECONDS))
+        self._queued: deque[Samples] = deque(maxlen=round(2 * AHEAD_SECONDS / BLOCK_SECONDS))
         self._playing: asyncio.Task[None] | None = None
 
     async def publish(self, room: rtc.Room) -> None:
@@ -73,7 +75,7 @@ class RoomVoice(Playout):
     # -- the track
 
     async def _play(self) -> None:
-        count = int(SAMPLE_RATE * FRAME_SECONDS)
+        count = int(SAMPLE_RATE * BLOCK_SECONDS)
         while True:
             if self._ready(count):
                 early = self._source.queued_duration - AHEAD_SECONDS

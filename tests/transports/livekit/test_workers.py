@@ -15,6 +15,7 @@ import pytest
 
 from story.core.errors import StoryError
 from story.transports.livekit.dispatch import dispatch
+from story.transports.livekit.orders import Order
 from story.transports.livekit.server_access import LiveKitServer, ServerError, check
 from tests.transports.livekit.caller import Caller, calling
 from tests.transports.livekit.running import (
@@ -42,7 +43,7 @@ async def until_sent(server: LiveKitServer, room: str, agent: str) -> None:
     """Send the agent into the room; anew where its workers had not yet done with other calls."""
     for last in (False, False, True):
         try:
-            await dispatch(server, room, agent, "")
+            await dispatch(server, room, agent, Order(wait=True).as_metadata())
         except StoryError:
             if last:
                 raise
@@ -106,7 +107,7 @@ def test_a_server_of_its_own_comes_and_goes_with_the_worker(tmp_path: Path) -> N
 
 
 async def test_who_is_sent_and_who_is_not(server: LiveKitServer, run: StoryRun, room: str) -> None:
-    arrival = await dispatch(server, room, "story", "")
+    arrival = await dispatch(server, room, "story", Order(wait=True).as_metadata())
     async with calling(server, room, agent=None) as caller:
         assert caller.agent is not None and caller.agent.identity == arrival.identity
         await caller.until(lambda: caller.heard)
