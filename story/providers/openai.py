@@ -30,10 +30,12 @@ def build_stt(options: ModelOptions) -> openai.STT:
 def build_llm(options: ModelOptions) -> openai.LLM | openai.responses.LLM:
     from livekit.plugins import openai
 
+    from story.providers.openai_chat import with_plain_messages
+
     if options.model.startswith(RESPONSES):
         chosen = replace(options, model=options.model.removeprefix(RESPONSES), base_url=_responses_url(options))
         return construct(openai.responses.LLM, _with_client(chosen), "openai llm", voice=None, language=None)
-    return construct(openai.LLM, _with_client(options), "openai llm", voice=None, language=None)
+    return with_plain_messages(construct(openai.LLM, _with_client(options), "openai llm", voice=None, language=None))
 
 
 def build_tts(options: ModelOptions) -> openai.TTS:

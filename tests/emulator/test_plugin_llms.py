@@ -12,9 +12,11 @@ from livekit.agents.types import APIConnectOptions
 from livekit.agents.utils import http_context
 from livekit.plugins import openai
 
+from story import ModelOptions
 from story.emulator.brain import BrainError, Prompt, ToolCall
 from story.emulator.server import Emulator
 from story.emulator.vendors import VENDORS
+from story.providers.openai import build_llm
 
 ONCE = APIConnectOptions(max_retry=0, timeout=5)
 
@@ -86,6 +88,27 @@ async def test_text_then_tools_then_their_results(server: Emulator, brain: Scrip
     assert prompt.caller == ("Hello there", "And the weather?")
     assert [tool.name for tool in prompt.tools] == ["weather"]
     await model.aclose()
+
+
+async def test_our_provider_sends_what_the_plugin_alone_would(server: Emulator) -> None:
+    extra = {"extra_body": {"seed": 7}, "temperature": 0.3}
+    ours = build_llm(ModelOptions(model="gpt-4o-mini", base_url=f"{server.url}/v1", api_key="k", extra=extra))
+    plain = openai.LLM(model="gpt-4o-mini", base_url=f"{server.url}/v1", api_key="k", **extra)
+    context = llm.ChatContext.empty()
+    context.add_message(role="system", content="You are brief.")
+    context.add_message(role="user", content="And the weather?")
+    call = llm.FunctionCall(call_id="call_1", name="weather", arguments='{"location": "Rome"}')
+    output = llm.FunctionCallOutput(call_id="call_1", name="weather", output="sunny", is_error=False)
+    context.items += [call, output]
+    for model in (plain, ours):
+        for tools in ([weather], []):
+            await model.chat(chat_ctx=context, tools=tools, conn_options=ONCE).collect()
+        await model.aclose()
+    journal = server.emulation.journal.as_data()
+    sent = [entry["content"] for entry in journal if entry["kind"] == "received"]
+    assert len(sent[0]["messages"]) == 4 and len(sent[0]["tools"]) == 1 and sent[0]["seed"] == 7
+    assert "tools" not in sent[1]
+    assert sent[2:] == sent[:2]
 
 
 async def test_a_wrong_key_is_the_vendor_s_error(emulator: Callable) -> None:

@@ -45,11 +45,9 @@ def build_tts(options: ModelOptions) -> LocalTTS:
 
 
 def build_vad(options: ModelOptions) -> inference.VAD:
-    """Silero in livekit's native library, its weights inside: 0.25 s of silence end a caller's speech, as they do for
-    the recogniser."""
-    from livekit.agents import inference
+    from story.providers.local.vad import build
 
-    return construct(inference.VAD, options, "local vad", voice=None, language=None)
+    return build(options)
 
 
 def build_turn_detector(options: ModelOptions) -> inference.TurnDetector:
