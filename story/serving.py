@@ -186,7 +186,7 @@ def run(
             await _serve(replace(serving, settings=reached), log, began, open_page=open_page)
 
     with settings.exported(), logged(settings):
-        asyncio.run(serve())
+        starting.run(serve())
 
 
 async def _serve(serving: Serving, log: Log, began: float, *, open_page: bool) -> None:

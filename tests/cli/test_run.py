@@ -96,7 +96,7 @@ def told(done: subprocess.CompletedProcess[str]) -> str:
         (["--max-calls", "0"], "--max-calls"),
         (["--port", "70000"], "--port"),
         (["--transport", "carrier-pigeon"], "one of auto, web, livekit"),
-        (["--transport", "livekit"], "--transport livekit is not there yet"),
+        (["--transport", "livekit"], "no LiveKit server is named: set LIVEKIT_URL"),
         (["--turn", "turn.example.org"], "write USER:PASSWORD@HOST:PORT"),
         (["--stun", "a host"], "write HOST:PORT"),
         (["--ice-address", "here"], "write an address of this machine"),
