@@ -136,21 +136,14 @@ async def emulated(emulation: Emulation, settings: Settings) -> AsyncIterator[Se
 
 
 async def _serve(emulation: Emulation, options: Options, *, host: str, port: int) -> None:
-    import asyncio
-    import signal
-
     from story.emulator.assemble import emulator
+    from story.orders import Orders
 
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(name, stopped.set)
-        except NotImplementedError:  # Windows: Ctrl-C raises KeyboardInterrupt there
-            break
-    async with emulator(emulation, host=host, port=port) as server:
-        _tell(server, options)
-        await stopped.wait()
+    orders = Orders()
+    with orders.by_signal():
+        async with emulator(emulation, host=host, port=port) as server:
+            _tell(server, options)
+            await orders.stop.wait()
 
 
 def _tell(server: Emulator, options: Options) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import ssl
 import threading
 import time
@@ -17,6 +16,7 @@ import typer
 from story import calls, emulating, starting, working
 from story.core.errors import ConfigError
 from story.core.registry import DEFAULT_CHAIN
+from story.orders import Orders
 from story.plain import PlainCommand
 
 if TYPE_CHECKING:
@@ -192,32 +192,27 @@ def run(
 async def _serve(serving: Serving, log: Log, began: float, *, open_page: bool) -> None:
     from story.transports.web.serve import Service
 
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(name, stopped.set)
-        except NotImplementedError:  # Windows: Ctrl-C raises KeyboardInterrupt there
-            break
+    orders = Orders()
     service = Service(serving, log.event)
-    await service.start()
-    try:
-        log.serving(service, serving)
-        loading = asyncio.create_task(service.load())
-        if open_page:
-            _open(service.server.url)
-        stopping = asyncio.create_task(stopped.wait())
-        await asyncio.wait([loading, stopping], return_when=asyncio.FIRST_COMPLETED)
-        if loading.done():
-            loading.result()
-            starting.settle()
-            log.ready(time.monotonic() - began)
-        await stopping
-        log.stopping(service.house.active)
-        loading.cancel()
-        await asyncio.wait([loading])
-    finally:
-        await service.aclose()
+    with orders.by_signal():
+        await service.start()
+        try:
+            log.serving(service, serving)
+            loading = asyncio.create_task(service.load())
+            if open_page:
+                _open(service.server.url)
+            stopping = asyncio.create_task(orders.stop.wait())
+            await asyncio.wait([loading, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if loading.done():
+                loading.result()
+                starting.settle()
+                log.ready(time.monotonic() - began)
+            await stopping
+            log.stopping(service.house.active)
+            loading.cancel()
+            await asyncio.wait([loading])
+        finally:
+            await service.aclose()
 
 
 def _open(url: str) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +16,7 @@ import typer
 
 from story import starting
 from story.core.errors import ConfigError
+from story.orders import Orders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -256,34 +256,6 @@ async def _worker(job: Job, server: LiveKitServer, settings: Settings) -> Worker
         prometheus_port=job.prometheus_port,
     )
     return Worker(working, Crew(recipe, job.plan, job.plugins, settings))
-
-
-@dataclass(frozen=True)
-class Orders:
-    """To end when the calls have ended, and to end them."""
-
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
-    hurry: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @contextmanager
-    def by_signal(self) -> Iterator[None]:
-        """Within the block the first SIGINT or SIGTERM gives one, the second the other."""
-        loop = asyncio.get_running_loop()
-        given: list[signal.Signals] = []
-        for name in (signal.SIGINT, signal.SIGTERM):
-            try:
-                loop.add_signal_handler(name, self._on_signal)
-            except NotImplementedError:  # Windows: Ctrl-C raises KeyboardInterrupt there
-                break
-            given.append(name)
-        try:
-            yield
-        finally:
-            for name in given:
-                loop.remove_signal_handler(name)
-
-    def _on_signal(self) -> None:
-        (self.hurry if self.stop.is_set() else self.stop).set()
 
 
 @contextmanager
