@@ -2,7 +2,7 @@
 
 import { ask, Refusal } from "./api.js";
 import { others } from "./link.js";
-import { DisconnectReason, Room, RoomEvent, Track } from "./livekit-client.js";
+import { DisconnectReason, Room, RoomEvent, setLogLevel, Track } from "./livekit-client.js";
 import { until } from "./wait.js";
 
 const ARRIVING = 20_000; // until the agent has come and the call has begun
@@ -10,6 +10,7 @@ const EVENTS = "story.events";
 const FROM_PAGE = "story.page";
 
 others.push(openRoom);
+setLogLevel("error"); // what it warns of, it mends by itself
 
 async function openRoom({ stacks, ticket, track, sound, signal, received, dropped }) {
 	const place = ticket ?? (await ask("api/rooms", { stacks })); // {url, token}: a room to which the agent is sent
