@@ -17,6 +17,7 @@ import typer
 from typer.exceptions import TyperException
 
 from story import calls, emulating, rooms, serving
+from story.bench import command as bench
 from story.core.errors import StoryError
 from story.core.registry import DEFAULT_CHAIN
 from story.plain import PlainCommand, PlainGroup
@@ -70,6 +71,7 @@ calls.add_commands(app)
 emulating.add_commands(app)
 serving.add_commands(app)
 rooms.add_commands(app)
+bench.add_commands(app)
 app.add_typer(stacks_app, name="stacks")
 app.add_typer(providers_app, name="providers")
 

@@ -29,6 +29,8 @@ from story.core.warmup import SupportsPrefill, preconnect, warm_up
 from story.version import __version__
 
 if TYPE_CHECKING:
+    from livekit.agents.metrics import AgentMetrics
+
     from story.core.live import LiveStack
     from story.core.transport import Transport
 
@@ -121,6 +123,10 @@ class Call:
     def subscribe(self, observer: Observer) -> None:
         """Have `observer` called with every event, on the call's event loop."""
         self._observers.append(observer)
+
+    def measure(self, listener: Callable[[AgentMetrics], None]) -> None:
+        """Have `listener` called with livekit's metrics of every model, as they come, on the call's event loop."""
+        self._usage.listeners.append(listener)
 
     def tell(self, kind: type[events.Event], **fields: object) -> None:
         """Send an event to every observer. One that raises is logged and hurts nobody."""

@@ -17,6 +17,8 @@ class Usage:
     """
 
     persona: Callable[[], str | None]
+    listeners: list[Callable[[AgentMetrics], None]] = field(default_factory=list)
+    """Get all that is reported, before it is counted."""
     _collectors: dict[str, ModelUsageCollector] = field(default_factory=dict)
     _followed: WeakSet[object] = field(default_factory=WeakSet)
 
@@ -28,6 +30,8 @@ class Usage:
 
     def collect(self, metrics: AgentMetrics) -> None:
         """A listener for the `metrics_collected` event of a model object."""
+        for listener in self.listeners:
+            listener(metrics)
         self._collectors.setdefault(self.persona() or "", ModelUsageCollector()).collect(metrics)
 
     def as_dict(self) -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ class FileTransport:
     patience: seconds after which a turn that gets no answer is given up and the next one spoken.
 
     After the last turn the caller stays silent, until the call ends. Raises AudioError for turns that can't be
-    read and an `out` that can't be written, before there is any call.
+    read and an `out` that can't be written, before there is any call. A turn may be given as its samples.
     """
 
     name = "file"
@@ -42,7 +43,7 @@ class FileTransport:
 
     def __init__(
         self,
-        turns: Sequence[Path],
+        turns: Sequence[Path | Samples],
         *,
         out: Path | None = None,
         barge_in: Mapping[int, float] | None = None,
@@ -55,10 +56,10 @@ class FileTransport:
                 raise AudioError(f"there is no turn {number} to barge in with: this call has {len(turns)}")
             if seconds < 0:
                 raise AudioError(f"turn {number} can't barge in {seconds:g} s into the speech: name 0 s or more")
-        self._turns = [read_wav(path) for path in turns]
+        self._turns = [read_wav(turn) if isinstance(turn, Path) else turn for turn in turns]
         self._out = out
         if out is not None:
-            if any(out.resolve() == turn.resolve() for turn in turns):
+            if any(isinstance(turn, Path) and out.resolve() == turn.resolve() for turn in turns):
                 raise AudioError(f"{out} is one of the caller's turns: write the recording to another file")
             check_writable(out, expected=self._expected)
         self._patience = patience
@@ -90,7 +91,7 @@ class FileTransport:
         assert self._line is not None
         if self._out is not None:
             self._recording = Recording(self._out, expected=self._expected)
-        with hang_up_on_interrupt(self._call):
+        with self._interruptible():
             await _first_of(self._line.run(), self._converse(self._line))
 
     async def aclose(self) -> None:
@@ -104,6 +105,10 @@ class FileTransport:
         finally:
             if self._recording is not None:
                 self._recording.commit()
+
+    def _interruptible(self) -> AbstractContextManager[None]:
+        """Within it Ctrl-C hangs up."""
+        return hang_up_on_interrupt(self._call)
 
     async def _converse(self, line: Line) -> None:
         for number, turn in enumerate(self._turns, start=1):

@@ -203,6 +203,8 @@ class Line:
     def __init__(self, on_frame: Callable[[Samples, Samples], None] | None = None) -> None:
         self.caller = CallerInput()
         self.agent = Playout()
+        self.began: float | None = None
+        """When its first tick began (the loop's clock, seconds); None before that."""
         self._on_frame = on_frame
         self._speech = np.zeros(0, np.int16)
         self._spoken = asyncio.Event()
@@ -211,7 +213,7 @@ class Line:
     async def run(self) -> None:
         """Tick until cancelled."""
         loop = asyncio.get_running_loop()
-        start = loop.time()
+        start = self.began = loop.time()
         count = int(SAMPLE_RATE * FRAME_SECONDS)
         number = 0
         while True:

@@ -1,0 +1,233 @@
+"""One cell of a benchmark: one call of one stack with one scenario, held in this process and measured."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from story.bench.caller import BenchCaller
+from story.bench.ear import AUDIBLE, PAUSE_SECONDS, dead_air, heard, stretches, talk_over
+from story.bench.log import VendorLog
+from story.bench.marks import Marks, Parts, parts
+from story.bench.outcome import FAILED, OK, UNBUILT, UNFINISHED, Outcome, TurnFigures
+from story.bench.scenarios import Scenario
+from story.bench.words import missing, same, word_errors
+from story.core import events
+from story.core.errors import StoryError
+from story.core.launch import hold_call
+from story.core.plan import Plan, find_chain, plan_call
+from story.core.redact import redact
+
+if TYPE_CHECKING:
+    from story.bench.ear import Heard
+    from story.bench.stand import Stand
+
+DEADLINE_SECONDS = 45.0
+"""After its time limit a call that has not ended yet is given up."""
+NEAR_SECONDS = 0.5
+"""Between the word of a handoff and the next persona's first sound."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """stack: a spec. repetition: from 1; 0 is warm-up."""
+
+    stack: str
+    scenario: str
+    repetition: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.stack} / {self.scenario} / {self.repetition}"
+
+    def seed(self, seed: int) -> int:
+        """The same for every stack: they are compared under the same drawn latencies."""
+        return zlib.crc32(f"{seed}/{self.scenario}/{self.repetition}".encode())
+
+
+def planned(stack: str, stand: Stand) -> Plan:
+    """A call of `stack` for every persona. Raises StoryError where it can't be held here."""
+    _, chain = find_chain(stand.chain, stand.registry)
+    stacks = dict.fromkeys(chain.personas, stack)
+    return plan_call(stand.registry, stand.settings, chain=stand.chain, stacks=stacks)
+
+
+async def hold(cell: Cell, scenario: Scenario, stand: Stand, *, recording: Path | None = None) -> Outcome:
+    """Hold the call. Whatever goes wrong in it is the outcome of this cell and of no other."""
+    marks = Marks()
+    try:
+        plan = planned(cell.stack, stand)
+        caller = BenchCaller(scenario, out=recording, on_attached=marks.attached)
+    except StoryError as error:
+        return Outcome(UNBUILT, "stack", redact(str(error), stand.settings))
+    try:
+        async with (
+            asyncio.timeout(stand.max_duration + DEADLINE_SECONDS),
+            stand.vendors(cell) as vendors,
+            _lag() as lag,
+        ):
+            ended = await hold_call(
+                plan,
+                caller,
+                stand.plugins,
+                vendors.settings,
+                observers=[marks],
+                max_duration=stand.max_duration,
+            )
+    except TimeoutError:
+        return Outcome(FAILED, "deadline", f"the call had not ended after {stand.max_duration + DEADLINE_SECONDS:g} s")
+    except StoryError as error:
+        status = FAILED if marks.told else UNBUILT
+        return Outcome(status, "stack", redact(str(error), stand.settings))
+    except Exception as error:
+        return Outcome(FAILED, "crash", redact(f"{type(error).__name__}: {error}", stand.settings))
+    name = recording.name if recording is not None else ""
+    return _measured(scenario, ended, caller, marks, vendors.log, lag=lag.late, recording=name)
+
+
+def _measured(
+    scenario: Scenario,
+    ended: events.CallEnded,
+    caller: BenchCaller,
+    marks: Marks,
+    log: VendorLog | None,
+    *,
+    lag: float,
+    recording: str,
+) -> Outcome:
+    """The figures of a call that was held."""
+    began = caller.began
+    sound = stretches(caller.agent, gap=PAUSE_SECONDS)
+    gaps = dict(_handoffs(marks, caller, began))
+    turns = tuple(
+        _turn(one, parts(one, marks, began), log, began, handoff=one.said.number in gaps)
+        for one in heard(caller.said, caller.agent)
+    )
+    said = " ".join(line.text for line in scenario.lines[: len(caller.said)])
+    text = " ".join(event.text for _, event in marks.of(events.UserTurn))
+    errors = word_errors(said, text)
+    faults: dict[str, int] = {}
+    for _, fault in marks.of(events.CallFault):
+        faults[fault.where] = faults.get(fault.where, 0) + 1
+    status, kind, reason = _verdict(scenario, ended, caller, marks)
+    handoffs = tuple((event.from_, event.to) for _, event in marks.of(events.Handoff))
+    return Outcome(
+        status,
+        kind,
+        reason,
+        ended=ended.reason,
+        duration=ended.duration,
+        greeting=sound[0].start if sound else None,
+        turns=turns,
+        handoff_gaps=tuple(gap for gap in gaps.values() if gap is not None),
+        words=errors.said,
+        errors=errors.errors,
+        heard=text,
+        unheard=tuple(missing(_spoken(scenario.facts, said), text)),
+        facts={name: same(ended.data.get(name, ""), wanted) for name, wanted in scenario.facts.items()},
+        handoffs_right=None if scenario.handoffs is None else handoffs == scenario.handoffs,
+        faults=faults,
+        retries=sum(fault.recoverable for _, fault in marks.of(events.CallFault)),
+        fallbacks=len(marks.of(events.Fallback)),
+        dead_air=dead_air(caller.caller, caller.agent),
+        talk_over=talk_over(caller.caller, caller.agent),
+        lag=lag,
+        usage=ended.usage,
+        recording=recording,
+    )
+
+
+def _spoken(facts: Mapping[str, str], said: str) -> list[str]:
+    """The facts that the caller says as they are: only those can be heard rightly or wrongly."""
+    return [fact for fact in facts.values() if not missing([fact], said)]
+
+
+def _verdict(scenario: Scenario, ended: events.CallEnded, caller: BenchCaller, marks: Marks) -> tuple[str, str, str]:
+    """status, kind and reason."""
+    fatal = [fault for _, fault in marks.of(events.CallFault) if not fault.recoverable]
+    if ended.reason in ("error", "lost"):
+        fault = fatal[-1] if fatal else None
+        return FAILED, fault.where if fault else ended.reason, fault.message if fault else f"ended: {ended.reason}"
+    unanswered = next((line.number for line in caller.said if not line.answered), None)
+    if unanswered is not None:
+        before = "the greeting" if unanswered == 1 else f"line {unanswered - 1}"
+        return FAILED, "unanswered", f"nothing came after {before}"
+    wanted = ("caller_left", "finished") if scenario.hangs_up else ("finished",)
+    if ended.reason not in wanted:
+        return FAILED, UNFINISHED, f"the call ended because of {ended.reason}, not because it was finished"
+    return OK, "", ""
+
+
+def _turn(one: Heard, led: Parts | None, log: VendorLog | None, began: float, *, handoff: bool) -> TurnFigures:
+    figures: dict[str, float | None] = {}
+    if led is not None:
+        figures = {"final": _rounded(led.final), "turn": _rounded(led.turn)}
+        for role, asked in (("llm", led.llm), ("tts", led.tts), ("realtime", led.realtime)):
+            figures[role] = None if asked is None else _rounded(asked.first - asked.start)
+    return TurnFigures(
+        number=one.said.number,
+        onset=round(one.said.onset, 3),
+        end=round(one.said.end, 3),
+        latency=_rounded(one.latency),
+        barged=one.said.barged,
+        broke_in=one.broke_in,
+        premature=one.premature,
+        answered=one.said.answered,
+        stopped=None if one.stopped is None or not one.said.barged else _rounded(one.stopped - one.said.onset),
+        handoff=handoff,
+        stages={} if led is None else led.stages.as_dict(),
+        log={} if led is None or log is None else log.stages(led, began + one.said.end),
+        **figures,
+    )
+
+
+def _handoffs(marks: Marks, caller: BenchCaller, began: float) -> list[tuple[int, float | None]]:
+    """The line before each handoff, and how long it was from its last sound to the next persona's first."""
+    sound = stretches(caller.agent, gap=PAUSE_SECONDS, threshold=AUDIBLE)
+    found: list[tuple[int, float | None]] = []
+    for told, event in marks.of(events.Handoff):
+        at = told - began
+        before = [line for line in caller.said if line.end <= at]
+        if not before:
+            continue
+        first = min((one.start for one in sound), key=lambda start: abs(start - at), default=None)
+        heard_at = first if first is not None and abs(first - at) <= NEAR_SECONDS and event.gap is not None else None
+        found.append((before[-1].number, None if heard_at is None else round(heard_at - before[-1].end, 4)))
+    return found
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 4)
+
+
+@dataclass
+class _Lag:
+    """late: by how many seconds the event loop was late, 95th percentile."""
+
+    late: float = 0.0
+
+
+@asynccontextmanager
+async def _lag() -> AsyncIterator[_Lag]:
+    """Within the block it is watched how late the event loop is."""
+    lag, seen = _Lag(), [0.0]
+    loop = asyncio.get_running_loop()
+
+    async def watch() -> None:
+        while True:
+            due = loop.time() + 0.05
+            await asyncio.sleep(0.05)
+            seen.append(loop.time() - due)
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield lag
+    finally:
+        watching.cancel()
+        seen.sort()
+        lag.late = round(seen[int(len(seen) * 0.95)] if len(seen) > 1 else 0.0, 4)

@@ -1,0 +1,249 @@
+"""`story bench`: what its options mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from story import emulating
+from story.core.registry import DEFAULT_CHAIN
+from story.plain import PlainCommand, PlainGroup
+
+EXIT_FAILED = 1
+
+
+class BenchGroup(PlainGroup):
+    """Lets `--stacks A B C` take all words up to the next option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        words: list[str] = []
+        taking = False
+        for word in args:
+            if word == "--stacks":
+                taking = True
+                continue
+            taking = taking and not word.startswith("-")
+            words += ["--stacks", word] if taking else [word]
+        return super().parse_args(ctx, words)
+
+
+app = typer.Typer(
+    cls=BenchGroup,
+    help="Hold the same conversations with many stacks, and say which to pick.",
+    invoke_without_command=True,
+)
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
+Choices = Annotated[str | None, typer.Option(metavar="A,B,...", help="Models for this role, each with each other's.")]
+
+
+def add_commands(parent: typer.Typer) -> None:
+    """Add the commands."""
+    parent.add_typer(app, name="bench")
+
+
+@app.callback()
+def bench(
+    ctx: typer.Context,
+    *,
+    stt: Choices = None,
+    llm: Choices = None,
+    tts: Choices = None,
+    realtime: Annotated[
+        str | None, typer.Option("--realtime", metavar="A,B,...", help="Realtime models, each a stack of its own.")
+    ] = None,
+    stacks: Annotated[
+        list[str] | None, typer.Option("--stacks", metavar="SPEC...", help="Whole stacks, besides the product.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", metavar="ROLE=A,...", help="Leave these out. Repeatable.")
+    ] = None,
+    include: Annotated[
+        list[str] | None, typer.Option("--include", metavar="ROLE=A,...", help="Only these. Repeatable.")
+    ] = None,
+    matrix: Annotated[
+        Path | None, typer.Option("--matrix", metavar="FILE", help="All of this from a TOML file; options win.")
+    ] = None,
+    scenario: Annotated[
+        list[str] | None, typer.Option("--scenario", metavar="NAME", help="A caller, not all of them. Repeatable.")
+    ] = None,
+    scenarios: Annotated[
+        list[Path] | None, typer.Option("--scenarios", metavar="PATH", help="Callers of your own: a file or folder.")
+    ] = None,
+    chain: Annotated[
+        str | None, typer.Option("--chain", metavar="NAME|FILE", help=f"The chain of personas. [{DEFAULT_CHAIN}]")
+    ] = None,
+    repetitions: Annotated[int | None, typer.Option("--repetitions", "-n", min=1, help="Of each call. [1]")] = None,
+    warm_up: Annotated[int | None, typer.Option("--warm-up", min=0, help="Calls that don't count. [1]")] = None,
+    concurrency: Annotated[int | None, typer.Option("--concurrency", min=1, help="Calls at a time.")] = None,
+    max_duration: Annotated[
+        float | None, typer.Option("--max-duration", metavar="SECONDS", min=1, help="Of a call. [120]")
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option("--max-cost", metavar="DOLLARS", min=0, help="Begin no call after that.")
+    ] = None,
+    max_time: Annotated[
+        float | None, typer.Option("--max-time", metavar="SECONDS", min=0, help="Begin no call after that.")
+    ] = None,
+    prices: Annotated[
+        list[Path] | None, typer.Option("--prices", metavar="FILE", help="Prices that win over the known ones.")
+    ] = None,
+    record: Annotated[bool, typer.Option("--record", help="Keep the sound of every call.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where the results go.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="RUN", help="Hold the calls that a run has no result of.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, how long and how dear.")] = False,
+    emulate: emulating.Emulate = False,
+    brain: emulating.Brain = None,
+    heard: emulating.Heard = None,
+    speech: emulating.Speech = None,
+    profile: emulating.Profile = None,
+    fault: emulating.Fault = None,
+    seed: emulating.Seed = None,
+    env_file: Annotated[
+        Path | None, typer.Option("--env-file", metavar="FILE", help="Read keys from FILE, not .env.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Fetch missing models without asking.")] = False,
+) -> None:
+    """Hold the same conversations with many stacks, and say which to pick."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from story.bench.running import Asked, hold_bench
+    from story.calls import stand_ins_of
+    from story.workspace import usable
+
+    emulated = {"brain": brain, "heard": heard, "speech": speech, "profile": profile, "faults": fault}
+    stand_ins_of(emulate, **emulated, seed=None)  # says which option wants --emulate
+    given = {
+        "stt": stt, "llm": llm, "tts": tts, "realtime": realtime, "stacks": stacks, "exclude": exclude,
+        "include": include, "scenarios": scenario, "places": scenarios, "chain": chain, "repetitions": repetitions,
+        "warm_up": warm_up, "concurrency": concurrency, "max_duration": max_duration, "max_cost": max_cost,
+        "max_time": max_time, "prices": prices, "record": record or None, "seed": seed,
+        "emulate": {name: value for name, value in emulated.items() if value is not None} if emulate else None,
+    }  # fmt: skip
+    given = {name: value for name, value in given.items() if value is not None}
+    if resume is not None and (given or matrix is not None or out is not None):
+        raise typer.BadParameter("--resume takes all options from the run that it goes on with: leave out the others")
+    asked = Asked(usable(ctx.obj, env_file), given, matrix=matrix, out=out, resume=resume, dry_run=dry_run, yes=yes)
+    raise typer.Exit(hold_bench(asked))
+
+
+@app.command(cls=PlainCommand)
+def report(
+    run: Run,
+    *,
+    spread: Annotated[bool, typer.Option("--spread", help="Percentiles with their ranges, and the stages.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole run as JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print a line for each turn.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page that works without a network.")
+    ] = None,
+) -> None:
+    """Show the figures of a run."""
+    from story.bench import export, terminal
+    from story.bench.store import Results
+    from story.bench.summary import summarise
+
+    with Results.open(run) as results:
+        about, cells = results.about, results.all()
+    figures = summarise(cells)
+    if html is not None:
+        from story.bench.page import write_page
+
+        write_page(html, about, figures, cells)
+        typer.echo(f"{html} has the report", err=True)
+    elif as_json:
+        typer.echo(export.as_json(about, figures, cells))
+    elif as_csv:
+        typer.echo(export.as_csv(cells), nl=False)
+    elif spread:
+        terminal.spreads(figures)
+    else:
+        terminal.figures(figures)
+
+
+Limit = Annotated[str | None, typer.Option(metavar="LIMIT", help="At most so much, as in 1200ms, 5%.")]
+
+
+@app.command(cls=PlainCommand)
+def gate(
+    run: Run,
+    *,
+    stack: Annotated[
+        list[str] | None, typer.Option("--stack", metavar="SPEC", help="This stack alone. Repeatable.")
+    ] = None,
+    p50: Limit = None,
+    p90: Limit = None,
+    p95: Limit = None,
+    p99: Limit = None,
+    handoff: Limit = None,
+    barge_in: Limit = None,
+    wer: Limit = None,
+    failures: Limit = None,
+    facts: Annotated[str | None, typer.Option("--facts", metavar="LIMIT", help="At least so many right.")] = None,
+    cost: Annotated[str | None, typer.Option("--cost", metavar="LIMIT", help="Dollars a minute, at most.")] = None,
+) -> None:
+    """Check the figures of a run against limits. Exits with 1 if a stack keeps one of them not."""
+    from story.bench import terminal
+    from story.bench.gate import judge, quantity
+    from story.bench.store import Results
+    from story.bench.summary import summarise
+    from story.core.errors import ConfigError
+
+    given = {
+        "p50": p50, "p90": p90, "p95": p95, "p99": p99, "handoff": handoff, "barge_in": barge_in, "wer": wer,
+        "failures": failures, "facts": facts, "cost": cost,
+    }  # fmt: skip
+    limits = {name: quantity(text) for name, text in given.items() if text is not None}
+    if not limits:
+        raise typer.BadParameter("name a limit, as in --p95 1200ms")
+    with Results.open(run) as results:
+        figures = summarise(results.all())
+    for name in stack or ():
+        if name not in [one.stack for one in figures]:
+            raise ConfigError(f"{run} has no stack {name!r}; it has {', '.join(one.stack for one in figures)}")
+    figures = [one for one in figures if not stack or one.stack in stack]
+    if not figures:
+        raise ConfigError(f"{run} has no finished call yet: go on with --resume {run}")
+    verdicts = judge(figures, limits)
+    terminal.verdicts(verdicts)
+    raise typer.Exit(0 if all(one.passed for one in verdicts) else EXIT_FAILED)
+
+
+@app.command(cls=PlainCommand)
+def diff(
+    before: Annotated[Path, typer.Argument(metavar="A", help="The folder of a run.")],
+    after: Annotated[Path, typer.Argument(metavar="B", help="The folder of another.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what differs between two runs, and whether it is more than chance."""
+    import json
+    from dataclasses import asdict
+
+    from story.bench import terminal
+    from story.bench.compare import compare
+    from story.bench.store import Results
+
+    with Results.open(before) as first, Results.open(after) as second:
+        changes = compare(first.all(), second.all())
+    if as_json:
+        typer.echo(json.dumps([{**asdict(one), "significant": one.significant} for one in changes]))
+    else:
+        terminal.changes(changes)
+
+
+@app.command(cls=PlainCommand)
+def calibrate(run: Run) -> None:
+    """Compare an emulated run with the vendors' own log: are the injected latencies found back?"""
+    from story.bench import terminal
+    from story.bench.calibration import calibrate as compared
+    from story.bench.store import Results
+
+    with Results.open(run) as results:
+        stages = compared(results.all())
+    terminal.calibration(stages)
+    raise typer.Exit(0 if all(stage.found for stage in stages) else EXIT_FAILED)

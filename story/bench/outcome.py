@@ -1,0 +1,100 @@
+"""What came of one call of a benchmark, as plain values: kept in the results, read by the reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+OK, FAILED, UNBUILT = "ok", "failed", "unbuilt"
+UNFINISHED = "unfinished"
+"""The kind of failure of a call that went well as far as it went."""
+
+
+@dataclass(frozen=True)
+class TurnFigures:
+    """One line of the caller and what followed; seconds, None where it was not seen.
+
+    onset, end: since the line began. latency: from the caller's last sound to the agent's first; negative where it
+    came too early. stages: where it went, see `marks.Stages`. final, turn: from the caller's last sound to the
+    recogniser's final words, and to the decision that the turn is over. llm, tts, realtime: first token or sound after
+    the request. stopped: from the first sound of a line that broke in to the agent's last. handoff: the answer is the
+    next persona's. log: what the emulated vendors' own log says of the same stages.
+    """
+
+    number: int
+    onset: float
+    end: float
+    latency: float | None
+    barged: bool = False
+    broke_in: bool = False
+    premature: bool = False
+    answered: bool = True
+    stopped: float | None = None
+    handoff: bool = False
+    final: float | None = None
+    turn: float | None = None
+    llm: float | None = None
+    tts: float | None = None
+    realtime: float | None = None
+    stages: Mapping[str, float] = field(default_factory=dict)
+    log: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One call.
+
+    status: ok, failed or unbuilt (its stack can't be built here). kind: of failure ("stt", "tts", "unanswered", ...),
+    reason: in words. ended: the call's own reason for its end. greeting: seconds until the agent's first sound.
+    handoff_gaps: from the caller's last sound to the next persona's first. words, errors: said, and wrongly heard.
+    heard: what was. unheard: names and places of the facts that are not in it. facts: name -> whether it was gathered
+    right. handoffs_right: whether they were those that the scenario wants. faults: where -> how many. retries: those
+    of them that the call survived. dead_air, talk_over, duration, lag (the event loop was late by, 95th percentile):
+    seconds. usage: as the call tells it. cost: in dollars; None where a price is missing. assumed: a price of it has
+    no source. unpriced: the models without one.
+    """
+
+    status: str
+    kind: str = ""
+    reason: str = ""
+    ended: str = ""
+    duration: float = 0.0
+    greeting: float | None = None
+    turns: tuple[TurnFigures, ...] = ()
+    handoff_gaps: tuple[float, ...] = ()
+    words: int = 0
+    errors: int = 0
+    heard: str = ""
+    unheard: tuple[str, ...] = ()
+    facts: Mapping[str, bool] = field(default_factory=dict)
+    handoffs_right: bool | None = None
+    faults: Mapping[str, int] = field(default_factory=dict)
+    retries: int = 0
+    fallbacks: int = 0
+    dead_air: float = 0.0
+    talk_over: float = 0.0
+    lag: float = 0.0
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    cost: float | None = None
+    cost_by: Mapping[str, float] = field(default_factory=dict)
+    assumed: bool = False
+    unpriced: tuple[str, ...] = ()
+    recording: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Outcome:
+        """What `as_dict` gave, from this version or from another: what is unknown here is left out."""
+        known = {f.name for f in fields(cls)}
+        values = {name: value for name, value in data.items() if name in known}
+        turns = tuple(_turn(turn) for turn in data.get("turns", ()))
+        lists = {name: tuple(values.get(name, ())) for name in ("handoff_gaps", "unheard", "unpriced")}
+        return cls(**{**values, **lists, "turns": turns})
+
+
+def _turn(data: Mapping[str, Any]) -> TurnFigures:
+    known = {f.name for f in fields(TurnFigures)}
+    return TurnFigures(**{name: value for name, value in data.items() if name in known})

@@ -1,0 +1,108 @@
+"""What a run is asked to do, as values that its results keep: `--resume` goes on from them."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from story.bench.cell import Cell
+from story.bench.scenarios import Scenario
+from story.core.registry import DEFAULT_CHAIN
+from story.version import __version__
+
+_PACKAGES = ("livekit-agents", "livekit", "numpy", "av", "jiwer", "voice-prices")
+ANSWER_SECONDS = 8.5
+"""Of the agent's speech after a line, the silences around it included; measured with the storyteller."""
+GREETING_SECONDS = 7.5
+_TOKENS_IN, _TOKENS_OUT, _CHARACTERS = 480, 50, 170
+"""Of a language model and a voice for one answer of the storyteller's; measured."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """stacks: specs. places: files and folders of scenarios, none for the built-in ones. warm_up: calls that don't
+    count. concurrency: calls at a time. emulate: the options of emulated vendors by name, None for real ones.
+    max_duration: of a call, seconds. max_cost: dollars, max_time: seconds, after which no further call begins.
+    prices: files. record: keep the sound of each call."""
+
+    stacks: tuple[str, ...]
+    scenarios: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    repetitions: int = 1
+    warm_up: int = 1
+    concurrency: int | None = None
+    chain: str = DEFAULT_CHAIN
+    emulate: Mapping[str, Any] | None = None
+    seed: int = 0
+    max_duration: float = 120.0
+    max_cost: float | None = None
+    max_time: float | None = None
+    prices: tuple[str, ...] = ()
+    record: bool = False
+
+    def cells(self, scenarios: tuple[Scenario, ...]) -> list[Cell]:
+        """All calls; each scenario with each stack before any of them again, so that what there is after an early end
+        can be compared."""
+        return [
+            Cell(stack, scenario.name, repetition)
+            for repetition in range(1, self.repetitions + 1)
+            for scenario in scenarios
+            for stack in self.stacks
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Request:
+        known = {f.name for f in fields(cls)}
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
+        }
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+
+def expected_seconds(scenario: Scenario) -> float:
+    """How long a call with this caller takes, by what calls of the built-in chain took."""
+    return GREETING_SECONDS + scenario.seconds + ANSWER_SECONDS * len(scenario.lines)
+
+
+def expected_usage(scenario: Scenario, *, realtime: bool) -> dict[str, Any]:
+    """What such a call uses, as `call_ended` would tell it."""
+    lines, seconds = len(scenario.lines) + 1, expected_seconds(scenario)
+    tokens = {"input_tokens": _TOKENS_IN * lines, "output_tokens": _TOKENS_OUT * lines}
+    if realtime:  # 10 tokens a second of the caller's sound, 20 of the agent's, and the talk so far read each time
+        spoken = int(20 * ANSWER_SECONDS * lines)
+        heard = int(10 * seconds + spoken * lines / 2)
+        sound = {"input_audio_tokens": heard, "output_audio_tokens": spoken}
+        sums = {"input_tokens": tokens["input_tokens"] + heard, "output_tokens": tokens["output_tokens"] + spoken}
+        return {"": [{"type": "llm_usage", **sums, **sound}]}
+    return {
+        "": [
+            {"type": "stt_usage", "audio_duration": seconds},
+            {"type": "llm_usage", **tokens},
+            {"type": "tts_usage", "characters_count": _CHARACTERS * lines},
+        ]
+    }
+
+
+def machine() -> dict[str, Any]:
+    """This machine and what runs on it."""
+    found: dict[str, str] = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "system": platform.platform(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "story": __version__,
+        "packages": found,
+    }

@@ -1,0 +1,178 @@
+"""Holds the calls of a run: several at a time where that changes no figure, each kept as soon as it has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from story.bench.cell import Cell, hold, planned
+from story.bench.outcome import FAILED, UNBUILT, Outcome
+from story.bench.prices import Prices
+from story.bench.request import Request
+from story.bench.scenarios import Scenario
+from story.bench.stand import Stand
+from story.bench.store import RECORDINGS, Result, Results
+from story.core.errors import StoryError
+from story.core.plan import Plan
+from story.core.redact import redact
+from story.core.registry import Role
+
+LATE_SECONDS = 0.02
+"""A 95th percentile of the event loop's lag: where it is later, so are the calls, and fewer are held at a time."""
+AT_ONCE = 4
+"""Calls on one core of which livekit takes a sixth each, by default."""
+
+Tell = Callable[[str], None]
+
+
+@dataclass
+class Runner:
+    """plans: the stacks that can be built. unbuilt: those that can't, and why. tell: progress, line by line."""
+
+    request: Request
+    scenarios: Mapping[str, Scenario]
+    stand: Stand
+    results: Results
+    prices: Prices
+    tell: Tell
+    plans: dict[str, Plan] = field(default_factory=dict)
+    unbuilt: dict[str, str] = field(default_factory=dict)
+    _spent: float = 0.0
+    _limit: int = 1
+
+    def check(self) -> None:
+        """See which stacks can be built here."""
+        for stack in self.request.stacks:
+            try:
+                self.plans[stack] = planned(stack, self.stand)
+            except StoryError as error:
+                self.unbuilt[stack] = redact(" ".join(str(error).split()), self.stand.settings)
+
+    @property
+    def concurrency(self) -> int:
+        """How many calls are held at a time, as asked or by default: one, or with emulated vendors several."""
+        if self.request.concurrency is not None:
+            return self.request.concurrency
+        return AT_ONCE if self.stand.emulation is not None else 1
+
+    def alone(self, stack: str) -> bool:
+        """Whether calls of a stack have to be held alone: a model on this machine takes all of its cores."""
+        plan = self.plans[stack]
+        heavy = (Role.STT, Role.LLM, Role.TTS, Role.REALTIME, Role.TURN_DETECTOR)
+        refs = [ref for one in plan.every_stack for ref in one.refs if ref.role in heavy]
+        own_minds = self.stand.emulation is not None and (self.request.emulate or {}).get("brain", "local") == "local"
+        return own_minds or any(ref.provider == "local" for ref in refs)
+
+    async def run(self) -> bool:
+        """Hold all calls that have no result yet. Returns whether all of them have one now.
+
+        Raises:
+            ResultsError: a result can't be kept.
+        """
+        scenarios = tuple(self.scenarios.values())
+        done = {result.key: result.outcome for result in self.results.all()}
+        self._spent = sum(outcome.cost or 0.0 for outcome in done.values())
+        cells = [cell for cell in self.request.cells(scenarios) if not self._is_done(cell, done)]
+        for cell in [cell for cell in cells if cell.stack in self.unbuilt]:
+            self._keep(cell, Outcome(UNBUILT, "stack", self.unbuilt[cell.stack]))
+        for stack, why in self.unbuilt.items():
+            self.tell(f"{stack} can't be built: {why}")
+        waiting = [cell for cell in cells if cell.stack in self.plans]
+        total = len(waiting)
+        if waiting:
+            await self._warm_up(waiting[0])
+        self._limit = self.concurrency
+        began = time.monotonic()
+        running: dict[asyncio.Task[Outcome], Cell] = {}
+        try:
+            while running or waiting:
+                if waiting and (why := self._exhausted(began)):
+                    self.tell(f"{why}: {len(waiting)} calls are not held")
+                    waiting.clear()
+                while waiting and self._may_start(waiting[0], running):
+                    cell = waiting.pop(0)
+                    running[asyncio.create_task(self._hold(cell))] = cell
+                if not running:
+                    break
+                ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended:
+                    cell = running.pop(task)
+                    outcome = self._priced(cell, task.result())
+                    self._keep(cell, outcome)
+                    self.tell(f"[{total - len(waiting) - len(running)}/{total}] {cell.name}: {_told(outcome)}")
+                    self._slow_down(outcome)
+        finally:
+            for task in running:
+                task.cancel()
+            if running:
+                await asyncio.wait(running)
+        done = {result.key: result.outcome for result in self.results.all()}
+        return all(self._is_done(cell, done) for cell in self.request.cells(scenarios))
+
+    def _is_done(self, cell: Cell, done: Mapping[tuple[str, str, int], Outcome]) -> bool:
+        """A cell whose stack could not be built is tried again where it can be by now."""
+        outcome = done.get((cell.stack, cell.scenario, cell.repetition))
+        return outcome is not None and (outcome.status != UNBUILT or cell.stack in self.unbuilt)
+
+    async def _warm_up(self, cell: Cell) -> None:
+        """Calls that don't count: the first of a process pays for what is loaded and compiled once."""
+        for number in range(self.request.warm_up):
+            self.tell(f"warming up ({number + 1}/{self.request.warm_up})")
+            await hold(replace(cell, repetition=0), self.scenarios[cell.scenario].beginning(), self.stand)
+
+    async def _hold(self, cell: Cell) -> Outcome:
+        recording = None
+        if self.request.record:
+            folder = self.results.folder / RECORDINGS
+            folder.mkdir(exist_ok=True)
+            number = self.request.stacks.index(cell.stack) + 1
+            recording = folder / f"{number:02}-{cell.scenario}-{cell.repetition}.wav"
+        return await hold(cell, self.scenarios[cell.scenario], self.stand, recording=recording)
+
+    def _may_start(self, cell: Cell, running: Mapping[asyncio.Task[Outcome], Cell]) -> bool:
+        if not running:
+            return True
+        if self.alone(cell.stack) or any(self.alone(other.stack) for other in running.values()):
+            return False
+        return len(running) < self._limit
+
+    def _slow_down(self, outcome: Outcome) -> None:
+        """Hold fewer calls at a time if they hinder one another."""
+        if outcome.lag <= LATE_SECONDS or self._limit == 1:
+            return
+        self._limit -= 1
+        self.tell(f"this machine is busy (late by {outcome.lag * 1000:.0f} ms): on with {self._limit} calls at a time")
+        self.results.note("concurrency_lowered_to", self._limit)
+
+    def _exhausted(self, began: float) -> str:
+        """Why no further call may begin; empty where one may."""
+        if self.request.max_cost is not None and self._spent >= self.request.max_cost:
+            return f"${self._spent:.2f} of ${self.request.max_cost:.2f} are spent"
+        if self.request.max_time is not None and time.monotonic() - began >= self.request.max_time:
+            return f"the {self.request.max_time:g} s are over"
+        return ""
+
+    def _priced(self, cell: Cell, outcome: Outcome) -> Outcome:
+        if not outcome.usage:
+            return outcome
+        cost = self.prices.cost(outcome.usage, self.plans[cell.stack].stacks)
+        self._spent += sum(cost.by.values()) if self.stand.emulation is None else 0.0
+        return replace(
+            outcome, cost=cost.total, cost_by=dict(cost.by), assumed=bool(cost.assumed), unpriced=cost.missing
+        )
+
+    def _keep(self, cell: Cell, outcome: Outcome) -> None:
+        self.results.add(Result(cell.stack, cell.scenario, cell.repetition, outcome))
+
+
+def _told(outcome: Outcome) -> str:
+    """A call in a few words."""
+    if outcome.status == FAILED:
+        return f"failed ({outcome.kind}): {outcome.reason}"
+    if outcome.status == UNBUILT:
+        return outcome.reason
+    waits = sorted(turn.latency for turn in outcome.turns if turn.latency is not None)
+    middle = f"answers after {waits[len(waits) // 2] * 1000:.0f} ms" if waits else "no answer"
+    return f"{middle}, {outcome.errors} of {outcome.words} words wrong, {outcome.duration:.0f} s"

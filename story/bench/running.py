@@ -1,0 +1,158 @@
+"""A run from its options to its results: what is asked, what it would take, and the calls themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from story.bench import terminal
+from story.bench.asked import request_of
+from story.bench.prices import Prices, load_prices
+from story.bench.request import Request, expected_seconds, expected_usage, machine
+from story.bench.runner import Runner
+from story.bench.scenarios import Scenario, choose
+from story.bench.stand import Stand, emulated, with_keys
+from story.bench.store import Results
+from story.bench.summary import summarise
+from story.calls import fetch
+from story.core.plan import Plan
+from story.emulator.assemble import Options
+from story.logs import logged
+
+if TYPE_CHECKING:
+    from story.workspace import Workspace
+
+EXIT_ALL_FAILED = 1
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line says. options: those given, by the names of `asked.request_of`."""
+
+    space: Workspace
+    options: Mapping[str, Any]
+    matrix: Path | None = None
+    out: Path | None = None
+    resume: Path | None = None
+    dry_run: bool = False
+    yes: bool = False
+
+
+def hold_bench(asked: Asked) -> int:
+    """Do what is asked; returns the exit code. Raises StoryError."""
+    with ExitStack() as closing:
+        results: Results | None = None
+        if asked.resume is not None:
+            results = closing.enter_context(Results.open(asked.resume))
+            request = Request.from_dict(results.about["request"])
+        else:
+            request = request_of(asked.options, asked.matrix)
+        scenarios = choose(request.scenarios, [Path(place) for place in request.places])
+        prices = load_prices([Path(path) for path in request.prices])
+        stand = _stand(asked.space, request, scenarios)
+        if asked.dry_run:
+            return _tell_plan(request, scenarios, stand, prices)
+        if results is None:
+            folder = asked.out or Path(f"bench-{datetime.now():%Y%m%d-%H%M%S}")
+            about = {"request": request.as_dict(), "machine": machine()}
+            results = closing.enter_context(Results.create(folder, about))
+        closing.enter_context(results.locked())
+        runner = Runner(request, {one.name: one for one in scenarios}, stand, results, prices, tell=_tell)
+        runner.check()
+        for plan in runner.plans.values():
+            fetch(plan, _options(request), stand.plugins, stand.settings, yes=asked.yes)
+        return _run(runner, stand)
+
+
+def _run(runner: Runner, stand: Stand) -> int:
+    results = runner.results
+    go_on = f"go on with: story bench --resume {results.folder}"
+    try:
+        with stand.settings.exported(), logged(stand.settings):
+            whole = asyncio.run(_held(runner, stand))
+    except KeyboardInterrupt:
+        _tell(f"stopped; the {len(results.all())} calls that had ended are kept, {go_on}")
+        return EXIT_INTERRUPTED
+    figures = summarise(results.all())
+    terminal.figures(figures)
+    _tell(f"\nthe results are in {results.folder}; more: story bench report {results.folder} --html report.html")
+    if not whole:
+        _tell(go_on)
+    return 0 if any(one.ok for one in figures) else EXIT_ALL_FAILED
+
+
+async def _held(runner: Runner, stand: Stand) -> bool:
+    try:
+        return await runner.run()
+    finally:
+        await stand.aclose()
+
+
+def _stand(space: Workspace, request: Request, scenarios: Sequence[Scenario]) -> Stand:
+    settings, options = space.settings, _options(request)
+    emulation = None
+    if options is not None:
+        emulation = emulated(options, scenarios, space.plugins, settings)
+        settings = with_keys(settings)
+    return Stand(space.plugins, settings, request.chain, request.max_duration, emulation, request.seed)
+
+
+def _options(request: Request) -> Options | None:
+    """How vendors are emulated; None where they are not. A script and tones, if nothing else is asked for: they cost
+    no time of the processor's that the calls would miss."""
+    if request.emulate is None:
+        return None
+    given = {**request.emulate, "faults": tuple(request.emulate.get("faults", ()))}
+    return replace(Options(brain="script", speech="tones", seed=request.seed), **given)
+
+
+def _tell(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _tell_plan(request: Request, scenarios: Sequence[Scenario], stand: Stand, prices: Prices) -> int:
+    """What would be done, how long it takes and what it costs, by what calls of the storyteller took."""
+    runner = Runner(request, {one.name: one for one in scenarios}, stand, None, prices, tell=_tell)  # type: ignore[arg-type]
+    runner.check()
+    seconds, dollars, unknown = 0.0, 0.0, set[str]()
+    each = sum(expected_seconds(scenario) for scenario in scenarios) * request.repetitions
+    for stack in request.stacks:
+        if stack in runner.unbuilt:
+            typer.echo(f"{stack}: can't be built: {runner.unbuilt[stack]}")
+            continue
+        plan = runner.plans[stack]
+        at_once = 1 if runner.alone(stack) else runner.concurrency
+        money, missing = _expected_cost(plan, scenarios, prices)
+        typer.echo(f"{stack}: {terminal.dollars(money * request.repetitions)}")
+        unknown |= missing
+        seconds += each / at_once
+        dollars += money * request.repetitions
+    calls = len(runner.plans) * len(scenarios) * request.repetitions
+    names = ", ".join(scenario.name for scenario in scenarios)
+    typer.echo(f"\n{calls} calls: {len(runner.plans)} stacks, {request.repetitions} times with {names}")
+    real = "" if stand.emulation is None else ", if the vendors were real ones: nothing, as they are emulated"
+    typer.echo(
+        f"about {seconds / 60:.0f} min, {runner.concurrency} calls at a time; about {terminal.dollars(dollars)}{real}"
+    )
+    if unknown:
+        typer.echo(f"without a price: {', '.join(sorted(unknown))}; give them one with --prices")
+    return 0
+
+
+def _expected_cost(plan: Plan, scenarios: Sequence[Scenario], prices: Prices) -> tuple[float, set[str]]:
+    """Dollars of one call with each scenario, and the models that have no price."""
+    dollars, missing = 0.0, set[str]()
+    realtime = next(iter(plan.stacks.values())).realtime
+    for scenario in scenarios:
+        cost = prices.cost(expected_usage(scenario, realtime=realtime), plan.stacks)
+        dollars += sum(cost.by.values())
+        missing |= set(cost.missing)
+    return dollars, missing

@@ -1,0 +1,106 @@
+"""What all calls of a benchmark share: plugins, settings, the chain, and emulated vendors where there are such."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from story.bench.log import NotedLatencies, VendorLog
+from story.emulator.assemble import Options, assemble, emulator, pretend_keys, redirected
+from story.emulator.ears import Clip, ClipEars
+from story.emulator.emulation import Emulation
+from story.emulator.faults import Faults
+from story.emulator.hearing import Word
+from story.emulator.journal import Journal
+from story.transports.sound import SAMPLE_RATE, read_wav
+
+if TYPE_CHECKING:
+    from story.bench.cell import Cell
+    from story.bench.scenarios import Scenario
+    from story.core.plugins import Plugins
+    from story.core.registry import Registry
+    from story.core.settings import Settings
+
+
+@dataclass(frozen=True)
+class Vendors:
+    """Who a call talks to. settings: those that lead there. log: what emulated ones wrote down, None for real ones."""
+
+    settings: Settings
+    log: VendorLog | None = None
+
+
+class _OneCallEmulation(Emulation):
+    """An emulation whose minds outlive its server: they are those of all calls."""
+
+    async def aclose(self) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Stand:
+    """emulation: the minds and latencies of emulated vendors, None where the real ones are called. seed: of drawn
+    latencies and faults. max_duration: of a call, seconds."""
+
+    plugins: Plugins
+    settings: Settings
+    chain: str
+    max_duration: float
+    emulation: Emulation | None = None
+    seed: int = 0
+
+    @property
+    def registry(self) -> Registry:
+        return self.plugins.registry
+
+    @asynccontextmanager
+    async def vendors(self, cell: Cell) -> AsyncIterator[Vendors]:
+        """Within the block the vendors of one call can be reached; emulated ones are its own, with a log of their own,
+        on a free port."""
+        if self.emulation is None:
+            yield Vendors(self.settings)
+            return
+        seed = cell.seed(self.seed)
+        latencies = NotedLatencies(self.emulation.latencies.profile, seed=seed)
+        own = _OneCallEmulation(
+            brain=self.emulation.brain,
+            voice=self.emulation.voice,
+            ears=self.emulation.ears,
+            latencies=latencies,
+            faults=Faults(list(self.emulation.faults.faults), seed=seed),
+            journal=Journal(),
+        )
+        async with emulator(own) as server:
+            yield Vendors(redirected(self.settings, server.url), VendorLog(own.journal, latencies))
+
+    async def aclose(self) -> None:
+        if self.emulation is not None:
+            await self.emulation.aclose()
+
+
+def emulated(options: Options, scenarios: Iterable[Scenario], plugins: Plugins, settings: Settings) -> Emulation:
+    """Emulated vendors who know the recordings of the scenarios by heart, unless `options` say what they hear by.
+
+    Raises:
+        ConfigError: an option that means nothing.
+    """
+    emulation = assemble(options, plugins, settings)
+    clips = [clip for scenario in scenarios for clip in _clips(scenario)]
+    if options.heard is None and clips:
+        return replace(emulation, ears=ClipEars(tuple(clips), unknown=emulation.ears))
+    return emulation
+
+
+def _clips(scenario: Scenario) -> list[Clip]:
+    return [
+        Clip(line.sound.name, tuple(Word(*word) for word in line.words), read_wav(line.sound).tobytes(), SAMPLE_RATE)
+        for line in scenario.lines
+        if line.words
+    ]
+
+
+def with_keys(settings: Settings) -> Settings:
+    """Settings in which emulated vendors have keys that are none."""
+    return pretend_keys(settings)

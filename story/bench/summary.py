@@ -1,0 +1,139 @@
+"""The figures of each stack of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from story.bench.outcome import FAILED, OK, UNBUILT, UNFINISHED, Outcome, TurnFigures
+from story.bench.statistics import Groups, Spread, spread
+from story.bench.store import Result
+
+STAGES = ("stt", "turn", "llm", "tts", "realtime", "line")
+
+
+@dataclass(frozen=True)
+class StackFigures:
+    """One stack. Times in seconds, rates from 0 to 1; None where nothing was seen.
+
+    unbuilt: why it can't be built. calls, ok: held, and come to their end. failures: kind -> calls. premature:
+    answers that began before the caller had ended. latency: from the caller's last sound to the agent's first, without
+    those. handoff, barge_in, greeting: the same for what their names say. stages: name -> mean. wer: word errors a
+    word. facts: those gathered right. cost: dollars a call, cost_a_minute; assumed: with a price that no source gives.
+    unpriced: models without a price.
+    """
+
+    stack: str
+    unbuilt: str = ""
+    calls: int = 0
+    ok: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+    retries: int = 0
+    latency: Spread | None = None
+    handoff: Spread | None = None
+    barge_in: Spread | None = None
+    greeting: Spread | None = None
+    final: Spread | None = None
+    llm: Spread | None = None
+    tts: Spread | None = None
+    realtime: Spread | None = None
+    stages: dict[str, float] = field(default_factory=dict)
+    premature: int = 0
+    unanswered: int = 0
+    yielded: int = 0
+    broke_in: int = 0
+    wer: float | None = None
+    names: float | None = None
+    facts: float | None = None
+    handoffs: float | None = None
+    duration: float | None = None
+    dead_air: float | None = None
+    talk_over: float | None = None
+    cost: float | None = None
+    cost_a_minute: float | None = None
+    assumed: bool = False
+    unpriced: tuple[str, ...] = ()
+
+
+def summarise(results: Iterable[Result]) -> list[StackFigures]:
+    """One for each stack, in the order in which they first came."""
+    by_stack: dict[str, list[Outcome]] = {}
+    for result in results:
+        by_stack.setdefault(result.stack, []).append(result.outcome)
+    return [_figures(stack, outcomes) for stack, outcomes in by_stack.items()]
+
+
+def _figures(stack: str, outcomes: Sequence[Outcome]) -> StackFigures:
+    held = [outcome for outcome in outcomes if outcome.status != UNBUILT]
+    if not held:
+        return StackFigures(stack, unbuilt=outcomes[0].reason)
+    ok = [outcome for outcome in held if outcome.status == OK]
+    failed = [outcome for outcome in held if outcome.status == FAILED]
+    failures: dict[str, int] = {}
+    for outcome in failed:
+        failures[outcome.kind] = failures.get(outcome.kind, 0) + 1
+    # of calls that broke down what was answered says nothing of the stack
+    whole = [outcome for outcome in held if outcome.status == OK or outcome.kind == UNFINISHED]
+    turns = [turn for outcome in whole for turn in outcome.turns]
+    words = sum(outcome.words for outcome in ok)
+    costs = [outcome.cost for outcome in ok if outcome.cost is not None]
+    minutes = sum(outcome.duration for outcome in ok) / 60
+    priced = bool(ok) and len(costs) == len(ok)
+    return StackFigures(
+        stack,
+        calls=len(held),
+        ok=len(ok),
+        failures=failures,
+        reasons=tuple(dict.fromkeys(outcome.reason for outcome in failed)),
+        retries=sum(outcome.retries for outcome in held),
+        latency=spread(latencies(whole)),
+        handoff=spread([outcome.handoff_gaps for outcome in whole]),
+        barge_in=spread(of_turns(whole, lambda turn: turn.stopped)),
+        greeting=spread([[outcome.greeting] for outcome in whole if outcome.greeting is not None]),
+        final=spread(of_turns(whole, lambda turn: turn.final)),
+        llm=spread(of_turns(whole, lambda turn: turn.llm)),
+        tts=spread(of_turns(whole, lambda turn: turn.tts)),
+        realtime=spread(of_turns(whole, lambda turn: turn.realtime)),
+        stages=_stages(turns),
+        premature=sum(turn.premature for turn in turns),
+        unanswered=sum(turn.latency is None for turn in turns),
+        yielded=sum(turn.stopped is not None for turn in turns if turn.barged and turn.broke_in),
+        broke_in=sum(turn.barged and turn.broke_in for turn in turns),
+        wer=sum(outcome.errors for outcome in ok) / words if words else None,
+        names=_rate([not outcome.unheard for outcome in ok]),
+        facts=_rate([right for outcome in ok for right in outcome.facts.values()]),
+        handoffs=_rate([outcome.handoffs_right for outcome in ok if outcome.handoffs_right is not None]),
+        duration=_mean([outcome.duration for outcome in ok]),
+        dead_air=max((outcome.dead_air for outcome in whole), default=None),
+        talk_over=_mean([outcome.talk_over for outcome in whole]),
+        cost=_mean(costs) if priced else None,
+        cost_a_minute=sum(costs) / minutes if priced and minutes else None,
+        assumed=any(outcome.assumed for outcome in ok),
+        unpriced=tuple(dict.fromkeys(name for outcome in ok for name in outcome.unpriced)),
+    )
+
+
+def latencies(outcomes: Iterable[Outcome]) -> Groups:
+    """The response latencies of each call, premature answers left out."""
+    return of_turns(outcomes, lambda turn: None if turn.premature else turn.latency)
+
+
+def of_turns(outcomes: Iterable[Outcome], figure: Callable[[TurnFigures], float | None]) -> Groups:
+    """A figure of each turn that has it, by call."""
+    return [[value for turn in one.turns if (value := figure(turn)) is not None] for one in outcomes]
+
+
+def _stages(turns: Sequence[TurnFigures]) -> dict[str, float]:
+    """The mean of each stage, which unlike medians add up to the mean latency; those that took no time left out."""
+    seen = [turn.stages for turn in turns if turn.stages]
+    means = {name: _mean([stages.get(name, 0.0) for stages in seen]) for name in STAGES}
+    return {name: round(mean, 4) for name, mean in means.items() if mean}
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _rate(hits: Sequence[bool]) -> float | None:
+    return sum(hits) / len(hits) if hits else None

@@ -1,0 +1,178 @@
+"""How the figures of a run look on a terminal; 80 columns are enough."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from story.bench.statistics import Spread
+from story.bench.summary import StackFigures
+from story.tables import BAD, FAINT, GOOD, ODD, console, table
+
+if TYPE_CHECKING:
+    from story.bench.calibration import Stage
+    from story.bench.compare import Change
+    from story.bench.gate import Verdict
+
+LONG = 30
+"""Columns for a stack; a longer one is broken at its plus signs."""
+
+
+def milliseconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds * 1000:.0f}"
+
+
+def per_cent(rate: float | None) -> str:
+    return "-" if rate is None else f"{rate * 100:.3g}%"
+
+
+def dollars(cost: float | None, *, assumed: bool = False) -> str:
+    return "-" if cost is None else f"${cost:.4f}{'*' if assumed else ''}"
+
+
+def figures(found: Sequence[StackFigures]) -> None:
+    """The table of a run, the quickest first, and what went wrong below it."""
+    out = console()
+    ordered = sorted(found, key=lambda one: one.latency[50] if one.latency else float("inf"))
+    rows = table("STACK", "CALLS", "P50", "P95", "HAND", "STOP", "WER", "FACTS", "$/MIN")
+    rows.padding = (0, 1, 0, 0)
+    rows.columns[0].width = LONG
+    for column in rows.columns[1:]:
+        column.justify = "right"
+        column.no_wrap = True
+    for one in ordered:
+        rows.add_row(*_row(one))
+    out.print(rows)
+    out.print(
+        Text(
+            "\np50, p95: ms from the caller's last sound to the agent's first; hand: the same over a handoff; stop: "
+            "from a caller who breaks in to silence (p50); wer: word errors; facts gathered right.",
+            style=FAINT,
+        )
+    )
+    for one in ordered:
+        for line in remarks(one):
+            out.print(Text.assemble((f"{one.stack}: ", "bold"), (line, ODD)))
+    if any(one.assumed for one in ordered):
+        out.print(Text("* with a price that no source gives", style=FAINT))
+
+
+def _row(one: StackFigures) -> list[Text | str]:
+    name = Text(_broken(one.stack))
+    if one.unbuilt:
+        return [name, Text("-", style=BAD), *["-"] * 7]
+    calls = Text(f"{one.ok}/{one.calls}", style=GOOD if one.ok == one.calls else BAD)
+    return [
+        name,
+        calls,
+        _share(one.latency, 50),
+        _share(one.latency, 95),
+        _share(one.handoff, 50),
+        _share(one.barge_in, 50),
+        per_cent(one.wer),
+        per_cent(one.facts),
+        dollars(one.cost_a_minute, assumed=one.assumed),
+    ]
+
+
+def _broken(spec: str) -> str:
+    """A spec in lines of at most LONG columns, broken at its plus signs."""
+    lines = [""]
+    for number, part in enumerate(spec.split("+")):
+        piece = part if number == 0 else f"+{part}"
+        if lines[-1] and len(lines[-1]) + len(piece) > LONG:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(lines)
+
+
+def _share(found: Spread | None, share: int) -> str:
+    return "-" if found is None else milliseconds(found[share])
+
+
+def remarks(one: StackFigures) -> list[str]:
+    """What a table has no room for."""
+    found = [f"can't be built: {one.unbuilt}"] if one.unbuilt else []
+    if one.failures:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in one.failures.items())
+        found.append(f"failed: {kinds} ({'; '.join(one.reasons)})")
+    if one.retries:
+        found.append(f"{one.retries} faults that the calls survived")
+    if one.premature:
+        found.append(f"{one.premature} answers began before the caller had ended")
+    if one.unanswered:
+        found.append(f"{one.unanswered} turns without an answer")
+    if one.yielded < one.broke_in:
+        found.append(f"yielded to {one.yielded} of {one.broke_in} callers who broke in")
+    if one.handoffs is not None and one.handoffs < 1:
+        found.append(f"handoffs right in {per_cent(one.handoffs)} of the calls")
+    if one.unpriced:
+        found.append(f"no price for {', '.join(one.unpriced)}: give one with --prices")
+    return found
+
+
+def spreads(found: Sequence[StackFigures]) -> None:
+    """The percentiles of the response latency with their ranges, and its stages."""
+    out = console()
+    rows = table("STACK", "N", "P50", "P90", "P95", "P99", "STAGES (MEAN)")
+    rows.padding = (0, 1, 0, 0)
+    rows.columns[0].width = 22
+    for one in found:
+        if one.latency is None:
+            continue
+        cells = [_range(one.latency, share) for share in one.latency.percentiles]
+        stages = ", ".join(f"{name} {milliseconds(mean)}" for name, mean in one.stages.items())
+        rows.add_row(one.stack.replace("+", " +"), str(one.latency.count), *cells, stages)
+    out.print(rows)
+
+
+def _range(found: Spread, share: int) -> str:
+    estimate = found.percentiles[share]
+    return f"{milliseconds(estimate.value)}\n{milliseconds(estimate.low)}-{milliseconds(estimate.high)}"
+
+
+def verdicts(found: Sequence[Verdict]) -> None:
+    """What a gate found."""
+    out = console()
+    for one in found:
+        mark = ("pass", GOOD) if one.passed else ("FAIL", BAD)
+        bound = "at most" if one.most else "at least"
+        out.print(Text.assemble(mark, f"  {one.stack}: {one.what} {one.found}, {bound} {one.limit}"))
+
+
+def changes(found: Sequence[Change]) -> None:
+    """What differs between two runs."""
+    out = console()
+    rows: Table = table("STACK", "FIGURE", "A", "B", "CHANGE", "95% RANGE", "P")
+    rows.padding = (0, 1, 0, 0)
+    for one in found:
+        style = "" if not one.significant else BAD if one.worse else GOOD
+        rows.add_row(
+            one.stack.replace("+", " +"), one.figure, one.told(one.before), one.told(one.after),
+            Text(one.told(one.change, signed=True), style=style), one.told_range(), f"{one.chance:.3f}",
+        )  # fmt: skip
+    out.print(rows)
+    sure = sum(one.significant for one in found)
+    out.print(
+        Text(f"\n{sure} of {len(found)} differ for sure (p < 0.05, all of them looked at together).", style=FAINT)
+    )
+
+
+def calibration(found: Sequence[Stage]) -> None:
+    """Injected latencies beside those that were found."""
+    out = console()
+    rows = table("STACK", "ROLE", "N", "INJECTED", "LOG", "FOUND", "PLUGIN", "")
+    rows.padding = (0, 1, 0, 0)
+    for one in found:
+        mark = Text("found", style=GOOD) if one.found else Text("OFF", style=BAD)
+        times = [milliseconds(seconds) for seconds in (one.given, one.log, one.measured, one.way)]
+        rows.add_row(one.stack.replace("+", " +"), one.role, str(one.count), *times, mark)
+    out.print(rows)
+    out.print(
+        Text(
+            "\nms, medians; found, without the plugin's share, has to be as injected within 5 % or 10 ms.", style=FAINT
+        )
+    )

@@ -1,0 +1,234 @@
+"""A whole run against emulated vendors, short calls only, and what the reports make of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from story.bench.store import Results
+from story.cli import main
+
+pytestmark = pytest.mark.slow
+
+HERE = Path(__file__).parent
+PIPELINE = "stt=deepgram+llm=gpt4o-mini+tts=cartesia"
+DOOR = [
+    "--chain", str(HERE / "door.toml"), "--scenarios", str(HERE / "door_callers.json"),
+    "--emulate", "--brain", str(HERE / "door_script.toml"), "--profile", "baseline",
+]  # fmt: skip
+CALL = ["--stt", "deepgram", "--llm", "gpt4o-mini", "--tts", "cartesia", "--warm-up", "0"]
+
+
+def story(*arguments: str) -> int | str | None:
+    """The exit code of `story` in this process: livekit takes seconds to import."""
+    with pytest.raises(SystemExit) as exited:
+        main(["bench", *arguments])
+    return exited.value.code
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run: a stack, one that can't be built, and one whose recogniser can't be reached."""
+    folder = tmp_path_factory.mktemp("bench") / "run"
+    fault = ["--fault", "elevenlabs/scribe-realtime status=500"]
+    stacks = ["--stacks", "nope+gpt4o-mini", "elevenlabs+gpt4o-mini+cartesia"]
+    assert story(*CALL, *stacks, *DOOR, *fault, "--record", "--out", str(folder)) == 0
+    return folder
+
+
+def outcomes_of(run: Path) -> list[dict]:
+    with Results.open(run) as results:
+        return [result.outcome.as_dict() for result in results.all()]
+
+
+def outcomes(run: Path) -> dict[str, dict]:
+    with Results.open(run) as results:
+        return {result.stack: result.outcome.as_dict() for result in results.all()}
+
+
+def test_a_call_is_measured(run: Path) -> None:
+    call = outcomes(run)[PIPELINE]
+    assert call["status"] == "ok" and call["ended"] == "finished", call["reason"]
+    assert call["facts"] == {"name": True} and call["handoffs_right"] is True
+    assert (call["errors"], call["words"]) == (0, 12)
+    first, last = call["turns"]
+    assert first["handoff"] and call["handoff_gaps"] == (pytest.approx(first["latency"], abs=0.02),)
+    for turn in (first, last):
+        assert sum(turn["stages"].values()) == pytest.approx(turn["latency"], abs=0.002)
+        assert turn["latency"] >= 0.25 + 0.09, "the vendors alone take longer"
+        assert turn["final"] >= 0.25 and not turn["premature"]
+    assert first["llm"] >= 0.35 and first["tts"] >= 0.09
+    assert call["cost"] > 0 and set(call["cost_by"]) >= {"door stt", "door llm", "door tts", "host stt"}
+    assert (run / "recordings" / call["recording"]).stat().st_size > 100_000
+
+
+def test_stacks_that_do_not_work_are_rows_with_their_reason(run: Path) -> None:
+    found = outcomes(run)
+    assert found["nope+gpt4o-mini"]["status"] == "unbuilt"
+    assert "unknown model 'nope'" in found["nope+gpt4o-mini"]["reason"]
+    broken = found["elevenlabs+gpt4o-mini+cartesia"]
+    assert (broken["status"], broken["kind"]) == ("failed", "stt") and broken["reason"]
+
+
+def test_the_report_fits_a_terminal(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for options in ([], ["--spread"]):
+        assert story("report", str(run), *options) == 0
+        told = capsys.readouterr().out
+        assert max(len(line) for line in told.splitlines()) <= 80
+        assert "stt=deepgram" in told
+    assert story("report", str(run)) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "can't be built: unknown model 'nope'" in told and "failed: 1 stt" in told
+
+
+def test_the_report_as_data(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert story("report", str(run), "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["run"]["machine"]["packages"]["livekit-agents"] and told["run"]["request"]["seed"] == 0
+    assert [stack["stack"] for stack in told["stacks"] if stack["ok"]] == [PIPELINE]
+    assert story("report", str(run), "--csv") == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [row["number"] for row in rows if row["stack"] == PIPELINE] == ["1", "2"]
+    assert {row["status"] for row in rows} == {"ok", "failed", "unbuilt"}
+
+
+def test_the_page_asks_for_nothing(run: Path) -> None:
+    assert story("report", str(run), "--html", str(run / "report.html")) == 0
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") >= 3 and page.count("<svg") == page.count("<summary>Data</summary>")
+    assert "http" not in page and "<script" not in page and "prefers-color-scheme: dark" in page
+    assert 'src="recordings/' in page
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        (["--p95", "5s", "--wer", "5%", "--facts", "100%", "--failures", "0"], 0),
+        (["--p95", "100ms"], 1),
+        (["--barge-in", "400ms"], 1),  # nobody broke in, so nothing shows that it is kept
+        (["--p95", "soon"], 2),
+        ([], 2),
+    ],
+)
+def test_the_gate(run: Path, limits: Sequence[str], code: int) -> None:
+    assert story("gate", str(run), "--stack", PIPELINE, *limits) == code
+
+
+def test_a_stack_that_was_not_built_passes_no_gate(run: Path) -> None:
+    assert story("gate", str(run), "--p95", "5s") == 1
+
+
+def test_a_run_does_not_differ_from_itself(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert story("diff", str(run), str(run), "--json") == 0
+    changes = json.loads(capsys.readouterr().out)
+    assert {change["figure"] for change in changes} >= {"p50", "p95", "handoff"}
+    assert not any(change["significant"] or change["change"] for change in changes)
+
+
+def test_it_goes_on_with_the_calls_that_are_missing(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "results.sqlite").write_bytes((run / "results.sqlite").read_bytes())
+    with sqlite3.connect(copy / "results.sqlite") as database:
+        database.execute("DELETE FROM cells WHERE stack = ?", ("nope+gpt4o-mini",))
+    before = outcomes(copy)
+    assert story("--resume", str(copy)) == 0
+    after = outcomes(copy)
+    assert after.pop("nope+gpt4o-mini")["status"] == "unbuilt" and after == before
+
+
+@pytest.mark.full
+def test_what_is_done_by_ctrl_c_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    command = [
+        sys.executable,
+        "-m",
+        "story",
+        "bench",
+        *CALL,
+        *DOOR,
+        "-n",
+        "3",
+        "--concurrency",
+        "1",
+        "--out",
+        str(folder),
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=tmp_path)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("[1/3]"):
+            process.send_signal(signal.SIGINT)
+            break
+    told = process.stderr.read()
+    assert process.wait(timeout=30) == 130
+    assert "stopped; the 1 calls that had ended are kept" in told and "Traceback" not in told
+    assert len(outcomes_of(folder)) == 1
+    assert story("--resume", str(folder)) == 0
+    assert [outcome["status"] for outcome in outcomes_of(folder)] == ["ok"] * 3
+
+
+def test_two_at_a_time_on_one_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Results.open(run) as results, results.locked():
+        assert story("--resume", str(run)) == 2
+    assert "another `story bench` is writing" in capsys.readouterr().err
+
+
+def test_the_injected_latencies_are_found_back(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert story("calibrate", str(run)) == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "there is nothing to compare"),
+        (["--stt", "deepgram", "--exclude", "stt=deepgram"], "the rules leave no stack"),
+        (["--stt", "deepgram", "--exclude", "stt=deepgrm"], "did you mean deepgram?"),
+        (["--stt", "deepgram", "--exclude", "sst=deepgram"], "did you mean stt?"),
+        (["--stt", "deepgram", "--scenario", "mara"], "unknown scenario 'mara' (did you mean maria?)"),
+        (["--stt", "deepgram", "--scenarios", "none.json"], "none.json: no such file"),
+        (["--stt", "deepgram", "--profile", "baseline"], "add --emulate"),
+        (["--matrix", "none.toml"], "none.toml: no such file"),
+        (["--resume", "nowhere"], "holds no run"),
+        (["report", "nowhere"], "holds no run"),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert story(*arguments) == 2
+    told = capsys.readouterr().err
+    assert message in told and told.count("\n") == 1
+
+
+def test_a_plan_takes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert story("--emulate", "--stt", "deepgram,nope", "--llm", "gpt4o-mini", "--tts", "cartesia", "--dry-run") == 0
+    told = capsys.readouterr().out
+    assert "3 calls: 1 stacks, 1 times with maria, olivia, john" in told and "about $" in told
+    assert "stt=nope+llm=gpt4o-mini+tts=cartesia: can't be built: unknown model 'nope'" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_results_file_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "results.sqlite").write_bytes(b"no database at all" * 100)
+    assert story("report", str(tmp_path)) == 2
+    assert "it is no results file, or damaged" in capsys.readouterr().err
