@@ -96,7 +96,7 @@ async def test_a_whole_spoken_call(tmp_path: Path) -> None:
 
 async def test_a_silent_caller_is_asked_once_then_let_go(tmp_path: Path) -> None:
     stack = spoken(storyteller)
-    seen = await hold(FileTransport([SPEECH], patience=600), {"intro": stack, "story": stack}, impatient(tmp_path, 0.4))
+    seen = await hold(FileTransport([SPEECH], patience=600), {"intro": stack, "story": stack}, impatient(tmp_path, 2.0))
     said = [turn.text for turn in of(seen, events.AgentTurn)]
     assert said.count("Are you still there?") == 1
     assert said[-1].startswith("Goodbye")
