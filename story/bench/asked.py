@@ -14,7 +14,7 @@ from story.core.toml import TomlFile, read_toml
 
 _CHOICES = ("stt", "llm", "tts", "realtime")
 _RULES = ("exclude", "include")
-_NAMES = ("stacks", "scenarios", "places", "prices")
+_NAMES = ("stacks", "scenarios", "places", "prices", "disturb")
 _NUMBERS = {
     "repetitions": 1,
     "warm_up": 0,
@@ -43,9 +43,9 @@ def request_of(options: Mapping[str, Any], path: Path | None) -> Request:
     for name in _RULES:
         check_known(rules[name], matrix)
     paths: dict[str, Any] = {
-        name: tuple(map(str, told[name])) for name in ("scenarios", "places", "prices") if name in told
+        name: tuple(map(str, told[name])) for name in ("scenarios", "places", "prices", "disturb") if name in told
     }
-    rest = {name: told[name] for name in (*_NUMBERS, "chain", "record", "emulate") if name in told}
+    rest = {name: told[name] for name in (*_NUMBERS, "chain", "record", "emulate", "component") if name in told}
     return Request(stacks=matrix.specs(), **paths, **rest)
 
 

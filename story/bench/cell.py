@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 DEADLINE_SECONDS = 45.0
 """After its time limit a call that has not ended yet is given up."""
+YIELD_SECONDS = 4.0
+"""After an "mm-hm" in which an agent that breaks off has done so because of it."""
 NEAR_SECONDS = 0.5
 """Between the word of a handoff and the next persona's first sound."""
 
@@ -62,7 +64,7 @@ async def hold(cell: Cell, scenario: Scenario, stand: Stand, *, recording: Path 
     marks = Marks()
     try:
         plan = planned(cell.stack, stand)
-        caller = BenchCaller(scenario, out=recording, on_attached=marks.attached)
+        caller = BenchCaller(scenario, out=recording, on_attached=marks.attached, seed=cell.seed(stand.seed))
     except StoryError as error:
         return Outcome(UNBUILT, "stack", redact(str(error), stand.settings))
     try:
@@ -137,9 +139,17 @@ def _measured(
         dead_air=dead_air(caller.caller, caller.agent),
         talk_over=talk_over(caller.caller, caller.agent),
         lag=lag,
+        asides=len(caller.asides),
+        false_yields=sum(_yielded(marks, began + aside) for aside in caller.asides),
         usage=ended.usage,
         recording=recording,
     )
+
+
+def _yielded(marks: Marks, at: float) -> bool:
+    """Whether the agent broke off what it said for an "mm-hm" that began then (the loop's clock)."""
+    turns = marks.of(events.AgentTurn)
+    return any(event.interrupted and at <= told <= at + YIELD_SECONDS for told, event in turns)
 
 
 def _spoken(facts: Mapping[str, str], said: str) -> list[str]:

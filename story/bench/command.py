@@ -72,6 +72,10 @@ def bench(
     scenarios: Annotated[
         list[Path] | None, typer.Option("--scenarios", metavar="PATH", help="Callers of your own: a file or folder.")
     ] = None,
+    disturb: Annotated[
+        list[str] | None,
+        typer.Option("--disturb", metavar="SPEC", help="Each call once more, with noise=10, loss=5%, ... Repeatable."),
+    ] = None,
     chain: Annotated[
         str | None, typer.Option("--chain", metavar="NAME|FILE", help=f"The chain of personas. [{DEFAULT_CHAIN}]")
     ] = None,
@@ -121,7 +125,7 @@ def bench(
         "stt": stt, "llm": llm, "tts": tts, "realtime": realtime, "stacks": stacks, "exclude": exclude,
         "include": include, "scenarios": scenario, "places": scenarios, "chain": chain, "repetitions": repetitions,
         "warm_up": warm_up, "concurrency": concurrency, "max_duration": max_duration, "max_cost": max_cost,
-        "max_time": max_time, "prices": prices, "record": record or None, "seed": seed,
+        "max_time": max_time, "prices": prices, "record": record or None, "seed": seed, "disturb": disturb,
         "emulate": {name: value for name, value in emulated.items() if value is not None} if emulate else None,
     }  # fmt: skip
     given = {name: value for name, value in given.items() if value is not None}
@@ -131,10 +135,63 @@ def bench(
     raise typer.Exit(hold_bench(asked))
 
 
+Models = Annotated[str, typer.Argument(metavar="A,B,...", help="The models.")]
+Names = Annotated[list[str] | None, typer.Option("--scenario", metavar="NAME", help="A caller, not all of them.")]
+Places = Annotated[list[Path] | None, typer.Option("--scenarios", metavar="PATH", help="Callers of your own.")]
+Repetitions = Annotated[int, typer.Option("--repetitions", "-n", min=1, help="Of each line.")]
+WarmUp = Annotated[int, typer.Option("--warm-up", min=0, help="Lines that don't count.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where the results go.")]
+
+
+def _alone(role: str, about: str) -> None:
+    """Add the command that looks at models of one role alone."""
+
+    def command(
+        ctx: typer.Context,
+        models: Models,
+        *,
+        scenario: Names = None,
+        scenarios: Places = None,
+        repetitions: Repetitions = 1,
+        warm_up: WarmUp = 1,
+        out: Out = None,
+        emulate: emulating.Emulate = False,
+        brain: emulating.Brain = None,
+        heard: emulating.Heard = None,
+        speech: emulating.Speech = None,
+        profile: emulating.Profile = None,
+        fault: emulating.Fault = None,
+        seed: emulating.Seed = None,
+        yes: Annotated[bool, typer.Option("--yes", "-y", help="Fetch missing models without asking.")] = False,
+    ) -> None:
+        from story.bench.running import Asked, hold_bench
+        from story.calls import stand_ins_of
+        from story.workspace import usable
+
+        emulated = {"brain": brain, "heard": heard, "speech": speech, "profile": profile, "faults": fault}
+        stand_ins_of(emulate, **emulated, seed=None)
+        given = {
+            role: models, "scenarios": scenario, "places": scenarios, "repetitions": repetitions, "warm_up": warm_up,
+            "seed": seed, "component": role, "concurrency": 1,
+            "emulate": {name: value for name, value in emulated.items() if value is not None} if emulate else None,
+        }  # fmt: skip
+        given = {name: value for name, value in given.items() if value is not None}
+        raise typer.Exit(hold_bench(Asked(usable(ctx.obj), given, out=out, yes=yes)))
+
+    command.__doc__ = about
+    app.command(name=role, cls=PlainCommand)(command)
+
+
+_alone("stt", "Give recognisers the callers' lines: how soon their words come, and how many are wrong.")
+_alone("llm", "Give language models the callers' lines: how soon their first token comes.")
+_alone("tts", "Have voices say the callers' lines: how soon their first sound comes.")
+
+
 @app.command(cls=PlainCommand)
 def report(
     run: Run,
     *,
+    by_scenario: Annotated[bool, typer.Option("--by-scenario", help="A row for each scenario of a stack.")] = False,
     spread: Annotated[bool, typer.Option("--spread", help="Percentiles with their ranges, and the stages.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole run as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a line for each turn.")] = False,
@@ -149,7 +206,7 @@ def report(
 
     with Results.open(run) as results:
         about, cells = results.about, results.all()
-    figures = summarise(cells)
+    figures = summarise(cells, by_scenario=by_scenario and html is None)
     if html is not None:
         from story.bench.page import write_page
 

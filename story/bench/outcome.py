@@ -52,7 +52,8 @@ class Outcome:
     right. handoffs_right: whether they were those that the scenario wants. faults: where -> how many. retries: those
     of them that the call survived. dead_air, talk_over, duration, lag (the event loop was late by, 95th percentile):
     seconds. usage: as the call tells it. cost: in dollars; None where a price is missing. assumed: a price of it has
-    no source. unpriced: the models without one.
+    no source. unpriced: the models without one. asides: times that the caller said "mm-hm"; false_yields: those for
+    which the agent broke off.
     """
 
     status: str
@@ -74,6 +75,8 @@ class Outcome:
     fallbacks: int = 0
     dead_air: float = 0.0
     talk_over: float = 0.0
+    asides: int = 0
+    false_yields: int = 0
     lag: float = 0.0
     usage: Mapping[str, Any] = field(default_factory=dict)
     cost: float | None = None

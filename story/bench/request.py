@@ -27,7 +27,8 @@ class Request:
     """stacks: specs. places: files and folders of scenarios, none for the built-in ones. warm_up: calls that don't
     count. concurrency: calls at a time. emulate: the options of emulated vendors by name, None for real ones.
     max_duration: of a call, seconds. max_cost: dollars, max_time: seconds, after which no further call begins.
-    prices: files. record: keep the sound of each call."""
+    prices: files. record: keep the sound of each call. disturb: disturbances, each of a further call.
+    component: the role of models that are looked at alone; None for whole calls."""
 
     stacks: tuple[str, ...]
     scenarios: tuple[str, ...] = ()
@@ -43,6 +44,8 @@ class Request:
     max_time: float | None = None
     prices: tuple[str, ...] = ()
     record: bool = False
+    disturb: tuple[str, ...] = ()
+    component: str | None = None
 
     def cells(self, scenarios: tuple[Scenario, ...]) -> list[Cell]:
         """All calls; each scenario with each stack before any of them again, so that what there is after an early end

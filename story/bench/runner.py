@@ -8,19 +8,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from story.bench.cell import Cell, hold, planned
+from story.bench.component import hold_component, planned_component
 from story.bench.outcome import FAILED, UNBUILT, Outcome
 from story.bench.prices import Prices
 from story.bench.request import Request
 from story.bench.scenarios import Scenario
 from story.bench.stand import Stand
 from story.bench.store import RECORDINGS, Result, Results
+from story.bench.summary import LATE_SECONDS
 from story.core.errors import StoryError
 from story.core.plan import Plan
 from story.core.redact import redact
 from story.core.registry import Role
 
-LATE_SECONDS = 0.02
-"""A 95th percentile of the event loop's lag: where it is later, so are the calls, and fewer are held at a time."""
 AT_ONCE = 4
 """Calls on one core of which livekit takes a sixth each, by default."""
 
@@ -46,9 +46,13 @@ class Runner:
         """See which stacks can be built here."""
         for stack in self.request.stacks:
             try:
-                self.plans[stack] = planned(stack, self.stand)
+                self.plans[stack] = self._planned(stack)
             except StoryError as error:
                 self.unbuilt[stack] = redact(" ".join(str(error).split()), self.stand.settings)
+
+    def _planned(self, stack: str) -> Plan:
+        role = self.request.component
+        return planned(stack, self.stand) if role is None else planned_component(stack, Role(role), self.stand)
 
     @property
     def concurrency(self) -> int:
@@ -61,7 +65,7 @@ class Runner:
         """Whether calls of a stack have to be held alone: a model on this machine takes all of its cores."""
         plan = self.plans[stack]
         heavy = (Role.STT, Role.LLM, Role.TTS, Role.REALTIME, Role.TURN_DETECTOR)
-        refs = [ref for one in plan.every_stack for ref in one.refs if ref.role in heavy]
+        refs = [ref for one in plan.every_stack for ref in one.refs_for(plan.roles) if ref.role in heavy]
         own_minds = self.stand.emulation is not None and (self.request.emulate or {}).get("brain", "local") == "local"
         return own_minds or any(ref.provider == "local" for ref in refs)
 
@@ -120,9 +124,16 @@ class Runner:
         """Calls that don't count: the first of a process pays for what is loaded and compiled once."""
         for number in range(self.request.warm_up):
             self.tell(f"warming up ({number + 1}/{self.request.warm_up})")
-            await hold(replace(cell, repetition=0), self.scenarios[cell.scenario].beginning(), self.stand)
+            first, scenario = replace(cell, repetition=0), self.scenarios[cell.scenario].beginning()
+            if self.request.component is not None:
+                await hold_component(first, Role(self.request.component), scenario, self.stand)
+            else:
+                await hold(first, scenario, self.stand)
 
     async def _hold(self, cell: Cell) -> Outcome:
+        if self.request.component is not None:
+            role = Role(self.request.component)
+            return await hold_component(cell, role, self.scenarios[cell.scenario], self.stand)
         recording = None
         if self.request.record:
             folder = self.results.folder / RECORDINGS
@@ -175,4 +186,6 @@ def _told(outcome: Outcome) -> str:
         return outcome.reason
     waits = sorted(turn.latency for turn in outcome.turns if turn.latency is not None)
     middle = f"answers after {waits[len(waits) // 2] * 1000:.0f} ms" if waits else "no answer"
+    if not outcome.ended:  # no call, but a model alone
+        return f"{middle}, {outcome.duration:.0f} s"
     return f"{middle}, {outcome.errors} of {outcome.words} words wrong, {outcome.duration:.0f} s"

@@ -14,6 +14,7 @@ import typer
 
 from story.bench import terminal
 from story.bench.asked import request_of
+from story.bench.disturbance import disturbance_of
 from story.bench.prices import Prices, load_prices
 from story.bench.request import Request, expected_seconds, expected_usage, machine
 from story.bench.runner import Runner
@@ -55,7 +56,9 @@ def hold_bench(asked: Asked) -> int:
             request = Request.from_dict(results.about["request"])
         else:
             request = request_of(asked.options, asked.matrix)
-        scenarios = choose(request.scenarios, [Path(place) for place in request.places])
+        plain = choose(request.scenarios, [Path(place) for place in request.places])
+        worse = [disturbance_of(text) for text in request.disturb]
+        scenarios = (*plain, *(scenario.disturbed(one) for one in worse for scenario in plain))
         prices = load_prices([Path(path) for path in request.prices])
         stand = _stand(asked.space, request, scenarios)
         if asked.dry_run:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from story.bench.disturbance import Disturbance
 from story.core.errors import AudioError, ConfigError
 from story.core.nearest import did_you_mean
 from story.core.textfile import read_text
@@ -37,7 +38,7 @@ class Scenario:
     """A caller and what they want.
 
     facts: what the personas have to gather. handoffs: (from, to), in order; None where any will do. hangs_up: the
-    caller leaves once the last line is answered, and does not wait for the end of the chain.
+    caller leaves once the last line is answered, and does not wait for the end of the chain. disturbance: of the call.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Scenario:
     facts: Mapping[str, str]
     handoffs: tuple[tuple[str, str], ...] | None = None
     hangs_up: bool = False
+    disturbance: Disturbance = field(default_factory=Disturbance)
 
     @property
     def text(self) -> str:
@@ -55,6 +57,10 @@ class Scenario:
     def seconds(self) -> float:
         """Of the caller's speech."""
         return sum(len(read_wav(line.sound)) for line in self.lines) / SAMPLE_RATE
+
+    def disturbed(self, disturbance: Disturbance) -> Scenario:
+        """The same call under worse conditions, under a name of its own."""
+        return replace(self, name=f"{self.name}~{disturbance}", disturbance=disturbance)
 
     def beginning(self) -> Scenario:
         """A call that is over with the answer to the first line: warm-up."""

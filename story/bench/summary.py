@@ -9,6 +9,8 @@ from story.bench.outcome import FAILED, OK, UNBUILT, UNFINISHED, Outcome, TurnFi
 from story.bench.statistics import Groups, Spread, spread
 from story.bench.store import Result
 
+LATE_SECONDS = 0.02
+"""A 95th percentile of the event loop's lag: where it is later, so is all that is heard."""
 STAGES = ("stt", "turn", "llm", "tts", "realtime", "line")
 
 
@@ -20,7 +22,7 @@ class StackFigures:
     answers that began before the caller had ended. latency: from the caller's last sound to the agent's first, without
     those. handoff, barge_in, greeting: the same for what their names say. stages: name -> mean. wer: word errors a
     word. facts: those gathered right. cost: dollars a call, cost_a_minute; assumed: with a price that no source gives.
-    unpriced: models without a price.
+    unpriced: models without a price. late: calls held while the machine was busy; lag: by how much, at most.
     """
 
     stack: str
@@ -43,6 +45,8 @@ class StackFigures:
     unanswered: int = 0
     yielded: int = 0
     broke_in: int = 0
+    asides: int = 0
+    false_yields: int = 0
     wer: float | None = None
     names: float | None = None
     facts: float | None = None
@@ -54,13 +58,16 @@ class StackFigures:
     cost_a_minute: float | None = None
     assumed: bool = False
     unpriced: tuple[str, ...] = ()
+    late: int = 0
+    lag: float = 0.0
 
 
-def summarise(results: Iterable[Result]) -> list[StackFigures]:
-    """One for each stack, in the order in which they first came."""
+def summarise(results: Iterable[Result], *, by_scenario: bool = False) -> list[StackFigures]:
+    """One for each stack, in the order in which they first came; by_scenario: for each scenario of each stack."""
     by_stack: dict[str, list[Outcome]] = {}
     for result in results:
-        by_stack.setdefault(result.stack, []).append(result.outcome)
+        name = f"{result.stack} ({result.scenario})" if by_scenario else result.stack
+        by_stack.setdefault(name, []).append(result.outcome)
     return [_figures(stack, outcomes) for stack, outcomes in by_stack.items()]
 
 
@@ -78,7 +85,7 @@ def _figures(stack: str, outcomes: Sequence[Outcome]) -> StackFigures:
     turns = [turn for outcome in whole for turn in outcome.turns]
     words = sum(outcome.words for outcome in ok)
     costs = [outcome.cost for outcome in ok if outcome.cost is not None]
-    minutes = sum(outcome.duration for outcome in ok) / 60
+    minutes = sum(outcome.duration for outcome in ok if outcome.ended) / 60  # of calls: a model alone has no minutes
     priced = bool(ok) and len(costs) == len(ok)
     return StackFigures(
         stack,
@@ -100,6 +107,8 @@ def _figures(stack: str, outcomes: Sequence[Outcome]) -> StackFigures:
         unanswered=sum(turn.latency is None for turn in turns),
         yielded=sum(turn.stopped is not None for turn in turns if turn.barged and turn.broke_in),
         broke_in=sum(turn.barged and turn.broke_in for turn in turns),
+        asides=sum(outcome.asides for outcome in whole),
+        false_yields=sum(outcome.false_yields for outcome in whole),
         wer=sum(outcome.errors for outcome in ok) / words if words else None,
         names=_rate([not outcome.unheard for outcome in ok]),
         facts=_rate([right for outcome in ok for right in outcome.facts.values()]),
@@ -110,6 +119,8 @@ def _figures(stack: str, outcomes: Sequence[Outcome]) -> StackFigures:
         cost=_mean(costs) if priced else None,
         cost_a_minute=sum(costs) / minutes if priced and minutes else None,
         assumed=any(outcome.assumed for outcome in ok),
+        late=sum(outcome.lag > LATE_SECONDS for outcome in held),
+        lag=max(outcome.lag for outcome in held),
         unpriced=tuple(dict.fromkeys(name for outcome in ok for name in outcome.unpriced)),
     )
 

@@ -107,8 +107,15 @@ def remarks(one: StackFigures) -> list[str]:
         found.append(f"{one.unanswered} turns without an answer")
     if one.yielded < one.broke_in:
         found.append(f"yielded to {one.yielded} of {one.broke_in} callers who broke in")
+    if one.false_yields:
+        found.append(f'broke off for {one.false_yields} of {one.asides} "mm-hm"')
     if one.handoffs is not None and one.handoffs < 1:
         found.append(f"handoffs right in {per_cent(one.handoffs)} of the calls")
+    if one.late:
+        lag = milliseconds(one.lag)
+        found.append(
+            f"{one.late} calls were held while this machine was busy ({lag} ms late): their times are too long"
+        )
     if one.unpriced:
         found.append(f"no price for {', '.join(one.unpriced)}: give one with --prices")
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +76,7 @@ class FileTransport:
 
     async def attach(self, call: Call, session: AgentSession[Any]) -> None:
         self._call = call
-        self._line = line = Line(self._on_frame)
+        self._line = line = Line(self._on_frame, self._way())
         self._floor = floor = Floor(settle=self._settle, patience=self._patience, clock=asyncio.get_running_loop().time)
         floor.watch(session)
         line.agent.on("playback_started", self._on_started)
@@ -153,6 +153,10 @@ class FileTransport:
         if self._floor.answering:
             self._heard += event.playback_position
         self._floor.agent_ended(interrupted=event.interrupted)
+
+    def _way(self) -> Callable[[Samples], Samples] | None:
+        """What the line makes of the caller's sound; None: nothing."""
+        return None
 
     def _on_frame(self, caller: Samples, agent: Samples) -> None:
         if self._recording is not None:

@@ -196,16 +196,22 @@ class CallerInput(io.AudioInput):
 class Line:
     """Both directions of a call in step, as a telephone line has them: 20 ms each way at every tick of one clock.
 
-    `on_frame(caller, agent)` gets what was said and what was played in the same 20 ms. The line starts with `run`
-    and knows no other time than its ticks: a late tick is made up for, so sound never drifts from the clock.
+    `on_frame(caller, agent)` gets what was said and what was played in the same 20 ms. `through(caller)` makes of what
+    is said what comes out at the other end, of the same length. The line starts with `run` and knows no other time
+    than its ticks: a late tick is made up for, so sound never drifts from the clock.
     """
 
-    def __init__(self, on_frame: Callable[[Samples, Samples], None] | None = None) -> None:
+    def __init__(
+        self,
+        on_frame: Callable[[Samples, Samples], None] | None = None,
+        through: Callable[[Samples], Samples] | None = None,
+    ) -> None:
         self.caller = CallerInput()
         self.agent = Playout()
         self.began: float | None = None
         """When its first tick began (the loop's clock, seconds); None before that."""
         self._on_frame = on_frame
+        self._through = through
         self._speech = np.zeros(0, np.int16)
         self._spoken = asyncio.Event()
         self._due: Callable[[], bool] | None = None
@@ -221,6 +227,8 @@ class Line:
             number += 1
             # Also when late: others get their turn on the loop between the ticks that catch up.
             await asyncio.sleep(max(0.0, start + number * FRAME_SECONDS - loop.time()))
+            if self._through:
+                caller = self._through(caller)
             self.caller.push(caller)  # whole only now, as it would come from a microphone
             if self._on_frame:
                 self._on_frame(caller, agent)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from story.bench.calibration import calibrate
 from story.bench.store import Results
 from story.cli import main
 
@@ -65,7 +66,9 @@ def test_a_call_is_measured(run: Path) -> None:
         assert sum(turn["stages"].values()) == pytest.approx(turn["latency"], abs=0.002)
         assert turn["latency"] >= 0.25 + 0.09, "the vendors alone take longer"
         assert turn["final"] >= 0.25 and not turn["premature"]
-    assert first["llm"] >= 0.35 and first["tts"] >= 0.09
+        for role, least in (("llm", 0.35), ("tts", 0.09)):
+            # on a machine that is busy, a model may tell so late when it was asked that its answer seems to be another
+            assert turn[role] is None or turn[role] >= least
     assert call["cost"] > 0 and set(call["cost_by"]) >= {"door stt", "door llm", "door tts", "host stt"}
     assert (run / "recordings" / call["recording"]).stat().st_size > 100_000
 
@@ -109,6 +112,29 @@ def test_the_page_asks_for_nothing(run: Path) -> None:
     assert page.count("<svg") >= 3 and page.count("<svg") == page.count("<summary>Data</summary>")
     assert "http" not in page and "<script" not in page and "prefers-color-scheme: dark" in page
     assert 'src="recordings/' in page
+
+
+@pytest.mark.parametrize(("role", "least"), [("llm", 0.35), ("tts", 0.09)])
+def test_a_model_alone(role: str, least: float, tmp_path: Path) -> None:
+    models = {"llm": "gpt4o-mini,nope", "tts": "cartesia,elevenlabs"}[role]
+    callers = [*DOOR[2:4], "--warm-up", "0", "--emulate", "--profile", "baseline"]
+    assert story(role, models, *callers, "--out", str(tmp_path / "run")) == 0
+    found = outcomes(tmp_path / "run")
+    assert {name: one["status"] for name, one in found.items()} == {
+        f"{role}={name}": "unbuilt" if name == "nope" else "ok" for name in models.split(",")
+    }
+    for one in found.values():
+        assert all(turn["latency"] == turn[role] >= least for turn in one["turns"])
+        assert one["status"] != "ok" or (len(one["turns"]) == 2 and one["cost"] > 0)
+
+
+@pytest.mark.full
+def test_a_recogniser_alone(tmp_path: Path) -> None:
+    callers = [*DOOR[2:4], "--warm-up", "0", "--emulate", "--profile", "baseline"]
+    assert story("stt", "deepgram,flux,cartesia,elevenlabs", *callers, "--out", str(tmp_path / "run")) == 0
+    for one in outcomes(tmp_path / "run").values():
+        assert (one["status"], one["errors"], one["words"]) == ("ok", 0, 12), one
+        assert all(turn["final"] >= 0.25 for turn in one["turns"])
 
 
 @pytest.mark.parametrize(
@@ -185,8 +211,50 @@ def test_two_at_a_time_on_one_run(run: Path, capsys: pytest.CaptureFixture[str])
     assert "another `story bench` is writing" in capsys.readouterr().err
 
 
-def test_the_injected_latencies_are_found_back(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert story("calibrate", str(run)) == 0, capsys.readouterr().out
+def test_each_answer_is_compared_with_what_was_injected(run: Path) -> None:
+    with Results.open(run) as results:
+        stages = {stage.role: stage for stage in calibrate(results.all())}
+    given = {"stt": 0.25, "llm": 0.35, "tts": 0.09}
+    assert "stt" in stages and len(stages) >= 2
+    for role, stage in stages.items():
+        assert stage.given == given[role] and stage.measured > stage.rest >= stage.given - 0.001
+
+
+@pytest.mark.full
+def test_the_injected_latencies_are_found_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "run"
+    assert (
+        story(
+            *CALL,
+            *DOOR,
+            "--stacks",
+            "flux+gpt4o-mini+elevenlabs",
+            "-n",
+            "3",
+            "--concurrency",
+            "1",
+            "--out",
+            str(folder),
+        )
+        == 0
+    )
+    assert story("calibrate", str(folder)) == 0, capsys.readouterr().out
+
+
+@pytest.mark.full
+@pytest.mark.timeout(400)
+@pytest.mark.weights("moonshine-tiny-en")
+def test_harder_calls(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    worse = ["--disturb", "mm-hm=2", "--disturb", "interrupt=3", "--disturb", "noise=30+narrow+loss=2%"]
+    options = ["--scenario", "maria", "--emulate", "--profile", "baseline", "--concurrency", "2"]
+    assert story(*CALL, *options, *worse, "--out", str(folder)) == 0
+    with Results.open(folder) as results:
+        found = {result.scenario: result.outcome for result in results.all()}
+    assert set(found) == {"maria", "maria~mm-hm=2", "maria~interrupt=3", "maria~noise=30+narrow+loss=2%"}
+    assert found["maria"].asides == 0 and found["maria~mm-hm=2"].asides == 2
+    assert [turn.broke_in for turn in found["maria~interrupt=3"].turns] == [False, True, True]
+    assert all(outcome.ended for outcome in found.values())
 
 
 @pytest.mark.parametrize(
@@ -199,6 +267,7 @@ def test_the_injected_latencies_are_found_back(run: Path, capsys: pytest.Capture
         (["--stt", "deepgram", "--scenario", "mara"], "unknown scenario 'mara' (did you mean maria?)"),
         (["--stt", "deepgram", "--scenarios", "none.json"], "none.json: no such file"),
         (["--stt", "deepgram", "--profile", "baseline"], "add --emulate"),
+        (["--stt", "deepgram", "--disturb", "nois=10"], "unknown disturbance 'nois' (did you mean noise?)"),
         (["--matrix", "none.toml"], "none.toml: no such file"),
         (["--resume", "nowhere"], "holds no run"),
         (["report", "nowhere"], "holds no run"),

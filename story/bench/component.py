@@ -1,0 +1,190 @@
+"""One model alone, without a call: how soon a recogniser, a language model or a voice answers, and how well."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from livekit import rtc
+from livekit.agents import llm, stt, tts, utils
+from livekit.agents.llm import ChatContext
+
+from story.bench.ear import speech
+from story.bench.outcome import FAILED, OK, UNBUILT, Outcome, TurnFigures
+from story.bench.scenarios import Line, Scenario
+from story.bench.words import word_errors
+from story.core.errors import StoryError
+from story.core.live import build
+from story.core.plan import Plan, find_chain
+from story.core.redact import redact
+from story.core.registry import Role
+from story.core.requirements import require
+from story.core.resolve import resolve
+from story.core.usage import Usage
+from story.core.warmup import warm_up
+from story.transports.playout import FRAME_SECONDS
+from story.transports.sound import SAMPLE_RATE, Samples, read_wav
+
+if TYPE_CHECKING:
+    from story.bench.cell import Cell
+    from story.bench.stand import Stand
+
+ROLES = (Role.STT, Role.LLM, Role.TTS)
+INSTRUCTIONS = "You are on the telephone. Answer in one short sentence."
+ANSWER_SECONDS = 20.0
+"""For one answer; what takes longer has failed."""
+MORE_SECONDS = 0.8
+"""After a recogniser's words in which there may come more of the same line."""
+
+
+def planned_component(spec: str, role: Role, stand: Stand) -> Plan:
+    """A plan of one model. Raises StoryError where it can't be built here."""
+    name, chain = find_chain(stand.chain, stand.registry)
+    stack = resolve(spec, stand.registry)
+    require(stack, stand.registry, stand.settings, roles={role})
+    return Plan(name, chain, {"": stack}, {}, frozenset({role}))
+
+
+async def hold_component(cell: Cell, role: Role, scenario: Scenario, stand: Stand) -> Outcome:
+    """Give a model each line of a scenario: to hear, to answer, or to say."""
+    loop = asyncio.get_running_loop()
+    usage, began = Usage(lambda: ""), loop.time()
+    turns: list[TurnFigures] = []
+    heard: list[str] = []
+    try:
+        plan = planned_component(cell.stack, role, stand)
+    except StoryError as error:
+        return Outcome(UNBUILT, role, redact(str(error), stand.settings))
+    try:
+        async with stand.vendors(cell) as vendors, utils.http_context.open():
+            live = await build(plan.stacks[""], stand.registry, vendors.settings, roles=plan.roles)
+            try:
+                for model in live.models:
+                    usage.follow(model)
+                await warm_up(live.models)  # as a call does
+                for number, line in enumerate(scenario.lines, start=1):
+                    async with asyncio.timeout(ANSWER_SECONDS + 10):
+                        seconds, text = await _answered(role, live, line)
+                    heard.append(text)
+                    values: dict[str, Any] = {"final" if role is Role.STT else str(role): round(seconds, 4)}
+                    turns.append(TurnFigures(number, 0.0, 0.0, round(seconds, 4), **values))
+                await asyncio.sleep(0)  # what the last answer used is told at its end
+            finally:
+                await live.aclose()
+    except TimeoutError:
+        return Outcome(FAILED, role, f"no answer to line {len(turns) + 1} within {ANSWER_SECONDS:g} s")
+    except Exception as error:
+        return Outcome(FAILED, role, redact(" ".join(f"{type(error).__name__}: {error}".split()), stand.settings))
+    errors = word_errors(scenario.text, " ".join(heard)) if role is Role.STT else None
+    return Outcome(
+        OK,
+        duration=round(loop.time() - began, 3),
+        turns=tuple(turns),
+        words=errors.said if errors else 0,
+        errors=errors.errors if errors else 0,
+        heard=" ".join(heard) if errors else "",
+        usage=usage.as_dict(),
+    )
+
+
+async def _answered(role: Role, live: Any, line: Line) -> tuple[float, str]:
+    """Seconds until the answer to a line began, and what was heard."""
+    match role:
+        case Role.STT:
+            return await _heard(live.stt, read_wav(line.sound))
+        case Role.LLM:
+            return await _thought(live.llm, line.text), ""
+        case _:
+            return await _spoken(live.tts, line.text), ""
+
+
+async def _thought(model: llm.LLM[Any], text: str) -> float:
+    """From the request to the first token."""
+    loop = asyncio.get_running_loop()
+    context = ChatContext.empty()
+    context.add_message(role="system", content=INSTRUCTIONS)
+    context.add_message(role="user", content=text)
+    began, first = loop.time(), None
+    async with model.chat(chat_ctx=context) as stream:
+        async for chunk in stream:
+            if first is None and chunk.delta is not None and (chunk.delta.content or chunk.delta.tool_calls):
+                first = loop.time()
+    return _taken(began, first)
+
+
+async def _spoken(model: tts.TTS[Any], text: str) -> float:
+    """From the text to the first sound."""
+    loop = asyncio.get_running_loop()
+    began, first = loop.time(), None
+    if model.capabilities.streaming:
+        stream = model.stream()
+        stream.push_text(text)
+        stream.end_input()
+        sounds: Any = stream
+    else:
+        sounds = model.synthesize(text)
+    async with sounds:
+        async for sound in sounds:
+            if first is None and np.frombuffer(sound.frame.data, np.int16).any():
+                first = loop.time()
+    return _taken(began, first)
+
+
+async def _heard(model: stt.STT[Any], sound: Samples) -> tuple[float, str]:
+    """From the last sound to the last of the words, and those. One that doesn't stream gets the line as a whole."""
+    loop = asyncio.get_running_loop()
+    _, end = speech(sound)
+    if not model.capabilities.streaming:
+        began = loop.time()
+        event = await model.recognize(rtc.AudioFrame(sound.tobytes(), SAMPLE_RATE, 1, len(sound)))
+        return loop.time() - began, event.alternatives[0].text if event.alternatives else ""
+    words: list[str] = []
+    last: list[float] = []
+    async with model.stream() as stream:
+        began = loop.time()
+        speaking = asyncio.create_task(_speak(stream, sound, flushed=model.capabilities.manual_flush))
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS + len(sound) / SAMPLE_RATE) as patience:
+                async for event in stream:
+                    if event.type != stt.SpeechEventType.FINAL_TRANSCRIPT or not event.alternatives[0].text.strip():
+                        continue
+                    words.append(event.alternatives[0].text)
+                    last.append(loop.time())
+                    patience.reschedule(max(loop.time(), began + end) + MORE_SECONDS)
+        except TimeoutError:
+            if not words:
+                raise
+        finally:
+            speaking.cancel()
+            await asyncio.wait([speaking])
+    return _taken(began + end, last[-1] if last else None), " ".join(words)
+
+
+async def _speak(stream: stt.RecognizeStream, sound: Samples, *, flushed: bool) -> None:
+    """Give a line to a recogniser in real time, and silence after it. flushed: it wants to be told that it is over."""
+    left = len(sound)
+    async for frame in _paced(sound):
+        stream.push_frame(rtc.AudioFrame(frame.tobytes(), SAMPLE_RATE, 1, len(frame)))
+        left -= len(frame)
+        if flushed and left <= 0:
+            flushed = False
+            stream.flush()
+
+
+async def _paced(sound: Samples) -> AsyncIterator[Samples]:
+    loop = asyncio.get_running_loop()
+    count = round(SAMPLE_RATE * FRAME_SECONDS)
+    began, number = loop.time(), 0
+    while True:
+        frame = sound[number * count : (number + 1) * count]
+        number += 1
+        await asyncio.sleep(max(0.0, began + number * FRAME_SECONDS - loop.time()))
+        yield np.pad(frame, (0, count - len(frame)))
+
+
+def _taken(began: float, first: float | None) -> float:
+    if first is None:
+        raise StoryError("nothing came of it")
+    return first - began
