@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from story.bench.disturbance import Disturbance
@@ -53,7 +54,7 @@ class Scenario:
         """All that the caller says."""
         return " ".join(line.text for line in self.lines)
 
-    @property
+    @cached_property
     def seconds(self) -> float:
         """Of the caller's speech."""
         return sum(len(read_wav(line.sound)) for line in self.lines) / SAMPLE_RATE
