@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from story.bench.caller import MURMUR
 from story.bench.log import NotedLatencies, VendorLog
 from story.emulator.assemble import Options, assemble, emulator, pretend_keys, redirected
 from story.emulator.ears import Clip, ClipEars
@@ -88,17 +90,18 @@ def emulated(options: Options, scenarios: Iterable[Scenario], plugins: Plugins, 
     """
     emulation = assemble(options, plugins, settings)
     clips = [clip for scenario in scenarios for clip in _clips(scenario)]
+    clips += [_clip(MURMUR, (("Mm-hmm.", 0.02, 0.57),))] if clips else []
     if options.heard is None and clips:
         return replace(emulation, ears=ClipEars(tuple(clips), unknown=emulation.ears))
     return emulation
 
 
 def _clips(scenario: Scenario) -> list[Clip]:
-    return [
-        Clip(line.sound.name, tuple(Word(*word) for word in line.words), read_wav(line.sound).tobytes(), SAMPLE_RATE)
-        for line in scenario.lines
-        if line.words
-    ]
+    return [_clip(line.sound, line.words) for line in scenario.lines if line.words]
+
+
+def _clip(path: Path, words: Sequence[tuple[str, float, float]]) -> Clip:
+    return Clip(path.name, tuple(Word(*word) for word in words), read_wav(path).tobytes(), SAMPLE_RATE)
 
 
 def with_keys(settings: Settings) -> Settings:

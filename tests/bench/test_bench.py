@@ -252,7 +252,7 @@ def test_harder_calls(tmp_path: Path) -> None:
     with Results.open(folder) as results:
         found = {result.scenario: result.outcome for result in results.all()}
     assert set(found) == {"maria", "maria~mm-hm=2", "maria~interrupt=3", "maria~noise=30+narrow+loss=2%"}
-    assert found["maria"].asides == 0 and found["maria~mm-hm=2"].asides == 2
+    assert found["maria"].asides == 0 and found["maria~mm-hm=2"].asides >= 2
     assert [turn.broke_in for turn in found["maria~interrupt=3"].turns] == [False, True, True]
     assert all(outcome.ended for outcome in found.values())
 
