@@ -199,7 +199,7 @@ async def _work(job: Job, server: LiveKitServer, log: Log, began: float, orders:
 def _page(job: Job, server: LiveKitServer, settings: Settings, worker: Worker) -> RoomPage:
     from story.transports.livekit.page import RoomPage, allowed_offers
     from story.transports.web.offers import offers_of
-    from story.transports.web.server import State
+    from story.transports.web.page_server import State
 
     registry = job.plugins.registry
     offers = offers_of(job.plan, registry, settings)

@@ -17,7 +17,8 @@ from story.core.settings import Settings
 from story.transports.web.house import Guest, House
 from story.transports.web.ice import Ice
 from story.transports.web.offers import Offers, offers_of
-from story.transports.web.server import State, WebServer
+from story.transports.web.page_server import State
+from story.transports.web.server import WebServer
 
 if TYPE_CHECKING:
     from story.core.events import CallEnded, Event

@@ -7,19 +7,18 @@ import contextlib
 import json
 import logging
 import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from importlib import resources
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from aiohttp import WSMsgType, web
 
-from story.core.errors import ConfigError, StoryError
-from story.transports.web.access import Access, is_loopback, refusal
+from story.core.errors import StoryError
+from story.transports.web.access import Access, refusal
 from story.transports.web.house import FullError, Guest, House
 from story.transports.web.ice import Ice
 from story.transports.web.messages import Resume, Start, read_first
 from story.transports.web.offers import Offers
+from story.transports.web.page_server import PageServer, State, page_files
 from story.version import __version__
 
 if TYPE_CHECKING:
@@ -33,30 +32,13 @@ MAX_BODY = 64 * 1024
 MAX_SOCKET_MESSAGE = 128 * 1024
 BODY_SECONDS = 10.0
 FIRST_MESSAGE_SECONDS = 10.0
-SHUTDOWN_SECONDS = 0.3
-"""For requests under way when the server stops; calls have ended by then."""
-TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".html": "text/html"}
 OPEN_PATHS = frozenset({"/healthz"})
 
 
-@dataclass(frozen=True)
-class State:
-    """What is told of the server. ready: calls are taken. loaded: their models are there, too. error: why no call can
-    be held. notice: a line to show."""
+class WebServer(PageServer):
+    """Serves the page of `house`, and its calls."""
 
-    ready: bool = False
-    loaded: bool = False
-    error: str | None = None
-    notice: str | None = None
-    emulated: bool = False
-    max_duration: float | None = None
-
-
-class WebServer:
-    """Serves the page of `house` on `host`:`port` (0: any free one).
-
-    offers: what callers may choose. state: asked each time a page wants to know.
-    """
+    max_body = MAX_BODY
 
     def __init__(
         self,
@@ -69,103 +51,33 @@ class WebServer:
         tls: ssl.SSLContext | None,
         state: Callable[[], State],
     ) -> None:
+        access = Access(host, open_paths=OPEN_PATHS, secure=tls is not None)
+        super().__init__(offers, access, page_files(), host=host, port=port, tls=tls, state=state)
         self._house = house
-        self._offers = offers
-        self._host = host
-        self._port = port
         self._ice = ice
-        self._tls = tls
-        self._state = state
-        self._access = Access(host, open_paths=OPEN_PATHS, secure=tls is not None)
-        self._files = page_files()
-        self._runner: web.AppRunner | None = None
 
-    @property
-    def url(self) -> str:
-        """Where the page is; with the access token, where one is needed."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        query = f"?token={self._access.token}" if self._access.token else ""
-        return f"{'https' if self._tls else 'http'}://{host}:{self._port}/{query}"
+    def _routes(self) -> Sequence[web.RouteDef]:
+        return [
+            web.get("/healthz", self._health),
+            web.get("/metrics", self._metrics),
+            web.post("/api/calls", self._call),
+            web.post("/api/calls/{id}/offer", self._reconnect),
+            web.post("/api/calls/{id}/hang-up", self._hang_up),
+            web.get("/api/socket", self._socket),
+        ]
 
-    @property
-    def exposed(self) -> bool:
-        """Whether others than this machine can reach it."""
-        return not is_loopback(self._host)
-
-    async def start(self) -> None:
-        """Listen.
-
-        Raises:
-            ConfigError: the address can't be had.
-        """
-        app = web.Application(middlewares=[self._access.middleware], client_max_size=MAX_BODY)
-        app.add_routes(
-            [
-                web.get("/", self._page),
-                web.get("/page/{name}", self._file),
-                web.get("/favicon.ico", self._no_icon),
-                web.get("/healthz", self._health),
-                web.get("/metrics", self._metrics),
-                web.get("/api/setup", self._setup),
-                web.post("/api/calls", self._call),
-                web.post("/api/calls/{id}/offer", self._reconnect),
-                web.post("/api/calls/{id}/hang-up", self._hang_up),
-                web.get("/api/socket", self._socket),
-            ]
-        )
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._tls)
-        try:
-            await site.start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise ConfigError(
-                f"can't listen on {self._host} port {self._port} ({error.strerror or error}):"
-                " choose another with --port or --host"
-            ) from None
-        self._port = self._runner.addresses[0][1]
-
-    async def aclose(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    # -- the page
+    def _told(self) -> Mapping[str, object]:
+        return {
+            "ice_servers": [server.as_dict() for server in self._ice.servers],
+            "calls": {"active": self._house.active, "max": self._house.max_calls},
+        }
 
     async def _page(self, request: web.Request) -> web.Response:
-        response = self._answer_file("index.html")
+        response = await super()._page(request)
         if self._house.full:  # the page says so by itself, and waits for a free line
             response.set_status(503)
             response.headers["Retry-After"] = "15"
         return response
-
-    async def _file(self, request: web.Request) -> web.Response:
-        return self._answer_file(request.match_info["name"])
-
-    async def _no_icon(self, request: web.Request) -> web.Response:
-        return web.Response(status=204)
-
-    def _answer_file(self, name: str) -> web.Response:
-        if (found := self._files.get(name)) is None:
-            return refusal(404, "there is no such page")
-        kind, body = found
-        return web.Response(body=body, content_type=kind, charset="utf-8")
-
-    async def _setup(self, request: web.Request) -> web.Response:
-        state = self._state()
-        return web.json_response(
-            {
-                **self._offers.as_dict(),
-                "version": __version__,
-                "ready": state.ready,
-                "error": state.error,
-                "notice": state.notice,
-                "emulated": state.emulated,
-                "max_duration": state.max_duration,
-                "ice_servers": [server.as_dict() for server in self._ice.servers],
-                "calls": {"active": self._house.active, "max": self._house.max_calls},
-            }
-        )
 
     # -- health
 
@@ -328,13 +240,3 @@ def _new_caller() -> PageCaller:
     from story.transports.web.page_caller import PageCaller  # with numpy and av: the page is there before them
 
     return PageCaller()
-
-
-def page_files() -> dict[str, tuple[str, bytes]]:
-    """name -> content type and bytes of every file of the page. They are small, and read once."""
-    folder = resources.files("story.transports.web") / "page"
-    return {
-        file.name: (TYPES[suffix], file.read_bytes())
-        for file in folder.iterdir()
-        if (suffix := "." + file.name.rpartition(".")[2]) in TYPES
-    }

@@ -15,7 +15,8 @@ from story.core import events
 from story.transports.web.house import Guest, Hold, House
 from story.transports.web.ice import Ice
 from story.transports.web.offers import OfferedPersona, OfferedStack, Offers
-from story.transports.web.server import State, WebServer
+from story.transports.web.page_server import State
+from story.transports.web.server import WebServer
 from story.transports.web.transport import WebTransport
 from tests.transports.calls import make_call
 

@@ -10,9 +10,9 @@ import pytest
 
 from story.core.errors import StoryError
 from story.transports.web import house as houses
-from story.transports.web import server
+from story.transports.web import page_server
 from story.transports.web.house import Guest
-from story.transports.web.server import State
+from story.transports.web.page_server import State
 from tests.transports.web.client import Browser
 from tests.transports.web.served import Page, Served, scripted, serving
 
@@ -177,7 +177,7 @@ async def test_when_it_stops_every_call_gets_a_goodbye(http: aiohttp.ClientSessi
 
 def test_it_stops_within_five_seconds() -> None:
     """The rest is for the process itself."""
-    assert houses.FAREWELL_SECONDS + 2 * houses.CLOSING_SECONDS + server.SHUTDOWN_SECONDS <= 4.5
+    assert houses.FAREWELL_SECONDS + 2 * houses.CLOSING_SECONDS + page_server.SHUTDOWN_SECONDS <= 4.5
 
 
 async def test_a_call_that_does_not_end_is_ended(http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch) -> None:
