@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from story import emulating
+from story import calls, emulating
 from story.core.registry import DEFAULT_CHAIN
 from story.plain import PlainCommand, PlainGroup
 
@@ -107,32 +107,38 @@ def bench(
     profile: emulating.Profile = None,
     fault: emulating.Fault = None,
     seed: emulating.Seed = None,
-    env_file: Annotated[
-        Path | None, typer.Option("--env-file", metavar="FILE", help="Read keys from FILE, not .env.")
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Fetch missing models without asking.")] = False,
+    env_file: calls.EnvFile = None,
+    yes: calls.Yes = False,
 ) -> None:
     """Hold the same conversations with many stacks, and say which to pick."""
     if ctx.invoked_subcommand is not None:
         return
     from story.bench.running import Asked, hold_bench
-    from story.calls import stand_ins_of
     from story.workspace import usable
 
-    emulated = {"brain": brain, "heard": heard, "speech": speech, "profile": profile, "faults": fault}
-    stand_ins_of(emulate, **emulated, seed=None)  # says which option wants --emulate
+    emulated = _emulated(emulate, brain=brain, heard=heard, speech=speech, profile=profile, faults=fault)
     given = {
         "stt": stt, "llm": llm, "tts": tts, "realtime": realtime, "stacks": stacks, "exclude": exclude,
         "include": include, "scenarios": scenario, "places": scenarios, "chain": chain, "repetitions": repetitions,
         "warm_up": warm_up, "concurrency": concurrency, "max_duration": max_duration, "max_cost": max_cost,
         "max_time": max_time, "prices": prices, "record": record or None, "seed": seed, "disturb": disturb,
-        "emulate": {name: value for name, value in emulated.items() if value is not None} if emulate else None,
+        "emulate": emulated,
     }  # fmt: skip
-    given = {name: value for name, value in given.items() if value is not None}
+    given = _said(given)
     if resume is not None and (given or matrix is not None or out is not None):
         raise typer.BadParameter("--resume takes all options from the run that it goes on with: leave out the others")
     asked = Asked(usable(ctx.obj, env_file), given, matrix=matrix, out=out, resume=resume, dry_run=dry_run, yes=yes)
     raise typer.Exit(hold_bench(asked))
+
+
+def _emulated(emulate: bool, **options: Any) -> dict[str, Any] | None:
+    """What was said of emulated vendors; None without them. Says which option wants --emulate."""
+    calls.stand_ins_of(emulate, **options, seed=None)
+    return _said(options) if emulate else None
+
+
+def _said(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 Models = Annotated[str, typer.Argument(metavar="A,B,...", help="The models.")]
@@ -162,21 +168,18 @@ def _alone(role: str, about: str) -> None:
         profile: emulating.Profile = None,
         fault: emulating.Fault = None,
         seed: emulating.Seed = None,
-        yes: Annotated[bool, typer.Option("--yes", "-y", help="Fetch missing models without asking.")] = False,
+        yes: calls.Yes = False,
     ) -> None:
         from story.bench.running import Asked, hold_bench
-        from story.calls import stand_ins_of
         from story.workspace import usable
 
-        emulated = {"brain": brain, "heard": heard, "speech": speech, "profile": profile, "faults": fault}
-        stand_ins_of(emulate, **emulated, seed=None)
+        emulated = _emulated(emulate, brain=brain, heard=heard, speech=speech, profile=profile, faults=fault)
         given = {
             role: models, "scenarios": scenario, "places": scenarios, "repetitions": repetitions, "warm_up": warm_up,
             "seed": seed, "component": role, "concurrency": 1,
-            "emulate": {name: value for name, value in emulated.items() if value is not None} if emulate else None,
+            "emulate": emulated,
         }  # fmt: skip
-        given = {name: value for name, value in given.items() if value is not None}
-        raise typer.Exit(hold_bench(Asked(usable(ctx.obj), given, out=out, yes=yes)))
+        raise typer.Exit(hold_bench(Asked(usable(ctx.obj), _said(given), out=out, yes=yes)))
 
     command.__doc__ = about
     app.command(name=role, cls=PlainCommand)(command)
