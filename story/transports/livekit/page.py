@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +18,7 @@ from story.transports.livekit.orders import Model, Order, models_of
 from story.transports.livekit.server_access import LiveKitServer
 from story.transports.web.access import Access, refusal
 from story.transports.web.offers import OfferedStack, Offers
-from story.transports.web.page_server import TYPES, PageServer, State, page_files
+from story.transports.web.page_server import TYPES, PageServer, State, asked_stacks, page_files, read_object
 
 FOLDER = Path(__file__).parent / "page"
 CLIENT = FOLDER / "livekit-client.js"
@@ -67,13 +66,7 @@ class RoomPage(PageServer):
 
     async def _room(self, request: web.Request) -> web.Response:
         """A room of its own for whoever asks, and a token for that alone; the agent is sent there by it."""
-        try:
-            body = json.loads(await request.read())
-        except (ValueError, RecursionError):
-            return refusal(400, "the body is no JSON")
-        asked = body.get("stacks", {}) if isinstance(body, dict) else None
-        if not isinstance(asked, dict) or not all(isinstance(spec, str) for spec in asked.values()):
-            return refusal(400, "stacks is an object of persona and stack")
+        asked = asked_stacks(await read_object(request))
         try:
             stacks = self._offers.chosen(asked)
         except StoryError as error:

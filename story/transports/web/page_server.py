@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ from story.transports.web.access import Access, is_loopback, refusal
 from story.transports.web.offers import Offers
 from story.version import __version__
 
+BODY_SECONDS = 10.0
+"""For a request's body to come."""
 SHUTDOWN_SECONDS = 0.3
 """For requests under way when the server stops; calls have ended by then."""
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".html": "text/html"}
@@ -144,6 +148,34 @@ class PageServer:
                 **self._told(),
             }
         )
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The body of a request. Raises the HTTP errors for one that does not come, or is too long."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(reason="the body did not come") from None
+
+
+async def read_object(request: web.Request) -> dict[str, object]:
+    """The JSON object that is the body of a request. Raises the HTTP errors for one that is none."""
+    try:
+        body = json.loads(await read_body(request))
+    except (ValueError, RecursionError):
+        raise web.HTTPBadRequest(reason="the body is no JSON") from None
+    if not isinstance(body, dict):
+        raise web.HTTPBadRequest(reason="the body is no JSON object")
+    return body
+
+
+def asked_stacks(body: Mapping[str, object]) -> dict[str, str]:
+    """persona -> spec, as the body of a request asks for them. Raises HTTPBadRequest where it asks for nonsense."""
+    asked = body.get("stacks", {})
+    if not isinstance(asked, dict) or not all(isinstance(spec, str) for spec in asked.values()):
+        raise web.HTTPBadRequest(reason="stacks is an object of persona and stack")
+    return asked
 
 
 def page_files() -> dict[str, tuple[str, bytes]]:

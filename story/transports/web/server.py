@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ from story.transports.web.house import FullError, Guest, House
 from story.transports.web.ice import Ice
 from story.transports.web.messages import Resume, Start, read_first
 from story.transports.web.offers import Offers
-from story.transports.web.page_server import PageServer, State, page_files
+from story.transports.web.page_server import PageServer, State, asked_stacks, page_files, read_body, read_object
 from story.version import __version__
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ logger = logging.getLogger("story.web")
 MAX_BODY = 64 * 1024
 """Bytes of a request; an offer has 2 to 6 kB."""
 MAX_SOCKET_MESSAGE = 128 * 1024
-BODY_SECONDS = 10.0
 FIRST_MESSAGE_SECONDS = 10.0
 OPEN_PATHS = frozenset({"/healthz"})
 
@@ -94,10 +92,8 @@ class WebServer(PageServer):
     # -- calls over WebRTC
 
     async def _call(self, request: web.Request) -> web.Response:
-        body = await _json(request)
-        sdp, asked = _sdp(body), body.get("stacks", {})
-        if not isinstance(asked, dict) or not all(isinstance(spec, str) for spec in asked.values()):
-            return refusal(400, "stacks is an object of persona and stack")
+        body = await read_object(request)
+        sdp, asked = _sdp(body), asked_stacks(body)
         if (error := self._cannot()) is not None:
             return refusal(503, error)
         try:
@@ -115,7 +111,7 @@ class WebServer(PageServer):
         return web.json_response({**_ticket(guest), "answer": {"type": "answer", "sdp": answer}}, status=201)
 
     async def _reconnect(self, request: web.Request) -> web.Response:
-        body = await _json(request)
+        body = await read_object(request)
         guest = self._house.known(request.match_info["id"], str(body.get("secret", "")))
         if guest is None:
             return refusal(404, "this call is over")
@@ -128,7 +124,7 @@ class WebServer(PageServer):
         return web.json_response({"answer": {"type": "answer", "sdp": answer}})
 
     async def _hang_up(self, request: web.Request) -> web.Response:
-        secret = (await _body(request)).decode("utf-8", "replace").strip()
+        secret = (await read_body(request)).decode("utf-8", "replace").strip()
         guest = self._house.known(request.match_info["id"], secret)
         if guest is not None:
             guest.caller.hang_up()
@@ -197,26 +193,6 @@ class WebServer(PageServer):
             raise StoryError(error)
         stacks = self._offers.chosen(first.stacks)
         return self._house.let_in(_new_caller(), stacks)
-
-
-async def _json(request: web.Request) -> dict[str, object]:
-    """The body of a request. Raises HTTPBadRequest where it is no JSON object."""
-    try:
-        body = json.loads(await _body(request))
-    except (ValueError, RecursionError):
-        raise web.HTTPBadRequest(reason="the body is no JSON") from None
-    if not isinstance(body, dict):
-        raise web.HTTPBadRequest(reason="the body is no JSON object")
-    return body
-
-
-async def _body(request: web.Request) -> bytes:
-    """The body of a request. Raises the HTTP errors for one that does not come, or is too long."""
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await request.read()
-    except TimeoutError:
-        raise web.HTTPRequestTimeout(reason="the body did not come") from None
 
 
 def _abort(request: web.Request) -> None:

@@ -269,6 +269,20 @@ async def test_a_body_that_means_nothing_is_a_400(
         assert (await answer.json())["error"]
 
 
+@pytest.mark.parametrize("path", ["/api/calls", "/api/calls/guest_1/offer", "/api/calls/guest_1/hang-up"])
+async def test_a_body_that_does_not_come_is_waited_for_no_longer(
+    here: Served, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr("story.transports.web.page_server.BODY_SECONDS", 0.05)
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    async with http.post(here.url + path, data=slow()) as answer:
+        assert answer.status == 408 and (await answer.json())["error"] == "the body did not come"
+
+
 async def test_any_secret_at_all_is_a_wrong_one(here: Served, http: aiohttp.ClientSession) -> None:
     for body in (b'{"secret": "\\ud800"}', b'{"secret": null}', b'{"secret": [1]}', b"{}"):
         async with http.post(f"{here.url}/api/calls/guest_1/offer", data=body) as answer:
