@@ -6,7 +6,6 @@ import json
 import math
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from story.core.call import Observer
     from story.core.events import CallEnded, Event
     from story.core.personas import Chain
-    from story.core.plan import Plan
-    from story.core.plugins import Plugins
-    from story.core.settings import Settings
     from story.core.transport import Transport
     from story.emulator.assemble import Options
     from story.transports.screen import Screen
@@ -244,21 +240,15 @@ class Request:
         """
         import asyncio
 
-        from story.core.plan import plan_call
         from story.core.records import check_folder
         from story.logs import logged
         from story.output import watched_output, while_it_can_be_written
+        from story.wanted import Wanted
         from story.workspace import usable
 
-        space = usable(self.workspace, self.env_file)
-        settings, plugins = space.settings, space.plugins
-        emulation = None
-        if self.stand_ins is not None:
-            from story.emulator.assemble import assemble, pretend_keys
-
-            emulation = assemble(self.stand_ins, plugins, settings)
-            settings = pretend_keys(settings)
-        plan = plan_call(plugins.registry, settings, chain=self.chain, stacks=self.stacks, audio=audio)
+        wanted = Wanted.of(usable(self.workspace, self.env_file), self.chain, self.stacks, self.stand_ins)
+        settings, emulation = wanted.settings, wanted.emulation
+        plan = wanted.plan(audio=audio)
         max_duration = self.max_duration or settings.call.max_duration
         records = self.records or settings.call.records
         if records is not None:
@@ -270,17 +260,14 @@ class Request:
         notes = [f"latencies that no source gives, so assumed: {', '.join(assumed)}"] if assumed else []
         for line in (*([plan.why] if plan.why else []), *plan.warnings, *notes):
             typer.echo(line, err=True)
-        fetch(plan, self.stand_ins, plugins, settings, yes=self.yes)
+        wanted.fetch(plan, yes=self.yes)
 
         async def hold() -> CallEnded:
-            async with AsyncExitStack() as servers:
-                reached = settings
-                if emulation is not None:
-                    reached = await servers.enter_async_context(emulating.emulated(emulation, settings))
+            async with wanted.reached() as reached:
                 return await hold_call(
                     plan,
                     transport,
-                    plugins,
+                    wanted.plugins,
                     reached,
                     observers=[_print_json if self.as_json else observer(plan.chain)],
                     max_duration=max_duration,
@@ -292,18 +279,6 @@ class Request:
         if ended.reason in FAILED and log:
             typer.echo(f"what went wrong is in {log}", err=True)
         return ended
-
-
-def fetch(plan: Plan, stand_ins: Options | None, plugins: Plugins, settings: Settings, *, yes: bool) -> None:
-    """Fetch what the models of a plan, and of emulated vendors, need on this machine."""
-    from story.core.live import prepare
-    from story.progress import TerminalProgress
-
-    with TerminalProgress(yes=yes) as progress:
-        for stack in plan.every_stack:
-            prepare(stack, plugins.registry, settings, progress, roles=plan.roles)
-        if stand_ins is not None:
-            emulating.fetch_models(stand_ins, plugins, settings, progress)
 
 
 def _print_json(event: Event) -> None:

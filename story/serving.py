@@ -6,7 +6,6 @@ import asyncio
 import ssl
 import threading
 import time
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,10 +17,11 @@ from story.core.errors import ConfigError
 from story.core.registry import DEFAULT_CHAIN
 from story.orders import Orders
 from story.plain import PlainCommand
+from story.wanted import Wanted
 
 if TYPE_CHECKING:
     from story.serving_log import Log
-    from story.transports.web.serve import Serving
+    from story.transports.web.serve import Service, Serving
 
 DEFAULT_PORT = 8765
 DEFAULT_MAX_CALLS = 10
@@ -97,7 +97,6 @@ def run(
     """Serve calls: on a page of its own, or where LIVEKIT_URL is set in rooms of LiveKit."""
     began = time.monotonic()
     starting.hasten()
-    from story.core.plan import plan_call
     from story.core.records import check_folder
     from story.logs import logged
     from story.serving_log import Log
@@ -116,51 +115,51 @@ def run(
         emulate, brain=brain, heard=heard, speech=speech, profile=profile, faults=fault, seed=seed
     )
     space = usable(ctx.obj, env_file)
-    settings, plugins = space.settings, space.plugins
-    in_rooms, livekit = working.where(transport, settings, use_dev_server)
-    emulation = None
-    if stand_ins is not None:
-        from story.emulator.assemble import assemble, pretend_keys
-
-        emulation = assemble(stand_ins, plugins, settings)
-        settings = pretend_keys(settings)
-    plan = plan_call(plugins.registry, settings, chain=chain, stacks=stacks)
+    in_rooms, livekit = working.where(transport, space.settings, use_dev_server)
+    wanted = Wanted.of(space, chain, stacks, stand_ins)
+    settings, plugins = wanted.settings, wanted.plugins
     records = record or settings.call.records
     if records is not None:
         check_folder(records)
     longest = max_duration or settings.call.max_duration or DEFAULT_MAX_DURATION
-    notice = "The vendors are emulated on this machine." if emulation else None
+    notice = "The vendors are emulated on this machine." if wanted.emulation else None
     log, secured = Log(as_json), _tls(tls_cert, tls_key)
-    job = working.Job(
-        server=livekit,
-        dev_port=dev_port,
-        wait=wait,
-        agent_name=agent_name,
-        plan=plan,
-        chain=chain,
-        stacks=stacks,
-        plugins=plugins,
-        settings=settings,
-        env_file=env_file,
-        allow_stacks=allow_stacks,
-        max_calls=max_calls,
-        max_duration=longest,
-        records=records,
-        jobs=jobs,
-        drain_timeout=drain_timeout,
-        host=host,
-        port=port,
-        page=page,
-        tls=secured,
-        health_port=health_port,
-        prometheus_port=prometheus_port,
-        notice=notice,
-    )
+    if in_rooms:
+        plan = wanted.plan()
+        job = working.Job(
+            server=livekit,
+            dev_port=dev_port,
+            wait=wait,
+            agent_name=agent_name,
+            plan=plan,
+            chain=chain,
+            stacks=stacks,
+            plugins=plugins,
+            settings=settings,
+            env_file=env_file,
+            allow_stacks=allow_stacks,
+            max_calls=max_calls,
+            max_duration=longest,
+            records=records,
+            jobs=jobs,
+            drain_timeout=drain_timeout,
+            host=host,
+            port=port,
+            page=page,
+            tls=secured,
+            health_port=health_port,
+            prometheus_port=prometheus_port,
+            notice=notice,
+        )
+        if livekit is not None and not wait:  # before a gigabyte of weights is fetched
+            asyncio.run(working.check(livekit))
+        wanted.fetch(plan, yes=yes)
+        with settings.exported(), logged(settings):
+            starting.run(_work(job, wanted, log, began))
+        return
     serving = Serving(
-        plan=plan,
         chain=chain,
         plugins=plugins,
-        settings=settings,
         host=host,
         port=port,
         max_calls=max_calls,
@@ -169,50 +168,53 @@ def run(
         ice=Ice(ice_servers(stun or (), turn or ()), tuple(ice_address or ())),
         tls=secured,
         notice=notice,
-        emulated=emulation is not None,
+        emulated=wanted.emulation is not None,
     )
-    if livekit is not None and not wait:  # before a gigabyte of weights is fetched
-        asyncio.run(working.check(livekit))
-    calls.fetch(plan, stand_ins, plugins, settings, yes=yes)
-
-    async def serve() -> None:
-        async with AsyncExitStack() as servers:
-            reached = settings
-            if emulation is not None:
-                reached = await servers.enter_async_context(emulating.emulated(emulation, settings))
-            if in_rooms:
-                await working.work(replace(job, settings=reached), log, began)
-                return
-            await _serve(replace(serving, settings=reached), log, began, open_page=open_page)
-
     with settings.exported(), logged(settings):
-        starting.run(serve())
+        while not starting.run(_serve(serving, wanted, log, began, open_page=open_page)):
+            wanted.fetch(wanted.plan(), yes=yes)
 
 
-async def _serve(serving: Serving, log: Log, began: float, *, open_page: bool) -> None:
+async def _work(job: working.Job, wanted: Wanted, log: Log, began: float) -> None:
+    async with wanted.reached() as settings:
+        await working.work(replace(job, settings=settings), log, began)
+
+
+async def _serve(serving: Serving, wanted: Wanted, log: Log, began: float, *, open_page: bool) -> bool:
+    """Serve until told to stop; False where something has to be fetched before that, about which the user is asked."""
     from story.transports.web.serve import Service
 
     orders = Orders()
     service = Service(serving, log.event)
     with orders.by_signal():
-        await service.start()
+        await service.start()  # first of all: the page is there while the rest is imported
         try:
-            log.serving(service, serving)
-            loading = asyncio.create_task(service.load())
-            if open_page:
-                _open(service.server.url)
-            stopping = asyncio.create_task(orders.stop.wait())
-            await asyncio.wait([loading, stopping], return_when=asyncio.FIRST_COMPLETED)
-            if loading.done():
-                loading.result()
-                starting.settle()
-                log.ready(time.monotonic() - began)
-            await stopping
-            log.stopping(service.house.active)
-            loading.cancel()
-            await asyncio.wait([loading])
+            plan = await asyncio.to_thread(wanted.plan_if_here)
+            if plan is None:
+                return False
+            async with wanted.reached() as settings:
+                service.open(plan, settings)
+                log.serving(service, serving, plan)
+                if open_page:
+                    _open(service.server.url)
+                await _until_stopped(service, log, began, orders)
         finally:
             await service.aclose()
+    return True
+
+
+async def _until_stopped(service: Service, log: Log, began: float, orders: Orders) -> None:
+    loading = asyncio.create_task(service.load())
+    stopping = asyncio.create_task(orders.stop.wait())
+    await asyncio.wait([loading, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if loading.done():
+        loading.result()
+        starting.settle()
+        log.ready(time.monotonic() - began)
+    await stopping
+    log.stopping(service.house.active)
+    loading.cancel()
+    await asyncio.wait([loading])
 
 
 def _open(url: str) -> None:

@@ -21,8 +21,8 @@ class Log:
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
 
-    def serving(self, service: Service, serving: Serving) -> None:
-        url, plan = service.server.url, serving.plan
+    def serving(self, service: Service, serving: Serving, plan: Plan) -> None:
+        url = service.server.url
         if self._as_json:
             stacks = {key: str(stack) for key, stack in plan.stacks.items()}
             self._json({"type": "serving", "url": url, "chain": plan.name, "stacks": stacks, "why": plan.why})

@@ -7,12 +7,15 @@ import gc
 import threading
 from collections.abc import Callable, Coroutine
 from importlib import import_module
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 
-def run(serving: Coroutine[object, object, None]) -> None:
+def run(serving: Coroutine[object, object, Result]) -> Result:
     """`asyncio.run`, on the faster event loop where this system has it: a call then takes a fifth less of a core."""
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
-        runner.run(serving)
+        return runner.run(serving)
 
 
 def hasten() -> None:

@@ -22,9 +22,9 @@ from story.bench.scenarios import Scenario, choose
 from story.bench.stand import Stand, emulated, with_keys
 from story.bench.store import Results
 from story.bench.summary import summarise
-from story.calls import fetch
 from story.core.plan import Plan
 from story.emulator.assemble import Options
+from story.fetching import fetch
 from story.logs import logged
 
 if TYPE_CHECKING:

@@ -42,7 +42,9 @@ def test_it_says_where_it_is_answers_and_stops_when_asked(tmp_path: Path) -> Non
             assert "gpt-4o-mini" in answer.read().decode()
     finally:
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=10)
+        assert process.stdout is not None
+        rest = process.stdout.read()  # communicate() would lose what readline() has read of it
+        process.wait(timeout=10)
     assert process.returncode == 0
     assert "Assumed, as no source gives them:" in rest and "openai llm * first" in rest
 

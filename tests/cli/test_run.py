@@ -54,7 +54,9 @@ class Running:
     def stop(self, name: signal.Signals = signal.SIGTERM) -> int:
         """The exit code. How long it takes is bounded in the house: tests/transports/web/test_house.py."""
         self.process.send_signal(name)
-        rest, _ = self.process.communicate(timeout=30)
+        assert self.process.stdout is not None
+        rest = self.process.stdout.read()  # communicate() would lose what has been read ahead
+        self.process.wait(timeout=30)
         self.lines += rest.splitlines()
         return self.process.returncode
 

@@ -54,7 +54,8 @@ class RoomPage(PageServer):
         state: Callable[[], State],
     ) -> None:
         access = Access(host, open_paths=frozenset(), secure=tls is not None, reaches=_origins(server))
-        super().__init__(offers, access, _files(), host=host, port=port, tls=tls, state=state)
+        super().__init__(access, _files(), host=host, port=port, tls=tls, state=state)
+        self.offer(offers)
         self._server, self._agent = server, agent
 
     def _routes(self) -> Sequence[web.RouteDef]:

@@ -8,13 +8,16 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from story.core.errors import ConfigError
 from story.transports.web.access import Access, is_loopback, refusal
-from story.transports.web.offers import Offers
 from story.version import __version__
+
+if TYPE_CHECKING:
+    from story.transports.web.offers import Offers
 
 BODY_SECONDS = 10.0
 """For a request's body to come."""
@@ -39,7 +42,7 @@ class State:
 class PageServer:
     """Serves the page on `host`:`port` (0: any free one); how its calls begin, a subclass adds.
 
-    offers: what callers may choose. files: name -> content type and bytes. state: asked each time a page wants to know.
+    files: name -> content type and bytes. state: asked each time a page wants to know.
     """
 
     max_body: int
@@ -49,7 +52,6 @@ class PageServer:
 
     def __init__(
         self,
-        offers: Offers,
         access: Access,
         files: Mapping[str, tuple[str, bytes]],
         *,
@@ -58,7 +60,8 @@ class PageServer:
         tls: ssl.SSLContext | None,
         state: Callable[[], State],
     ) -> None:
-        self._offers = offers
+        self._offers: Offers
+        self._offered = asyncio.Event()
         self._access = access
         self._files = files
         self._host = host
@@ -78,6 +81,11 @@ class PageServer:
     def exposed(self) -> bool:
         """Whether others than this machine can reach it."""
         return not is_loopback(self._host)
+
+    def offer(self, offers: Offers) -> None:
+        """Let callers choose; until then a page that asks what there is has to wait."""
+        self._offers = offers
+        self._offered.set()
 
     async def start(self) -> None:
         """Listen.
@@ -135,6 +143,7 @@ class PageServer:
         return web.Response(body=body, content_type=kind, charset="utf-8")
 
     async def _setup(self, request: web.Request) -> web.Response:
+        await self._offered.wait()
         state = self._state()
         return web.json_response(
             {

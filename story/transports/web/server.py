@@ -15,13 +15,12 @@ from story.core.errors import StoryError
 from story.transports.web.access import Access, refusal
 from story.transports.web.house import FullError, Guest, House
 from story.transports.web.ice import Ice
-from story.transports.web.messages import Resume, Start, read_first
-from story.transports.web.offers import Offers
 from story.transports.web.page_server import PageServer, State, asked_stacks, page_files, read_body, read_object
 from story.version import __version__
 
 if TYPE_CHECKING:
     from story.transports.web.carrier import Carrier
+    from story.transports.web.messages import Resume, Start
     from story.transports.web.page_caller import PageCaller
 
 logger = logging.getLogger("story.web")
@@ -41,7 +40,6 @@ class WebServer(PageServer):
     def __init__(
         self,
         house: House,
-        offers: Offers,
         *,
         host: str,
         port: int,
@@ -50,7 +48,7 @@ class WebServer(PageServer):
         state: Callable[[], State],
     ) -> None:
         access = Access(host, open_paths=OPEN_PATHS, secure=tls is not None)
-        super().__init__(offers, access, page_files(), host=host, port=port, tls=tls, state=state)
+        super().__init__(access, page_files(), host=host, port=port, tls=tls, state=state)
         self._house = house
         self._ice = ice
 
@@ -173,6 +171,8 @@ class WebServer(PageServer):
         return socket
 
     async def _first(self, socket: web.WebSocketResponse) -> Start | Resume:
+        from story.transports.web.messages import read_first  # with pydantic: the page is there before it
+
         try:
             async with asyncio.timeout(FIRST_MESSAGE_SECONDS):
                 message = await socket.receive()
@@ -184,6 +184,8 @@ class WebServer(PageServer):
         return first
 
     def _guest_of(self, first: Start | Resume) -> Guest:
+        from story.transports.web.messages import Resume
+
         if isinstance(first, Resume):
             guest = self._house.known(first.call, first.secret)
             if guest is None:

@@ -84,7 +84,8 @@ async def serving(
     house = House(hold, max_calls=max_calls, on_event=seen.append)
     if hasattr(hold, "observe"):
         hold.observe[0] = house.observe
-    server = WebServer(house, OFFERS, host=host, port=0, ice=ice, tls=None, state=lambda: state[0])
+    server = WebServer(house, host=host, port=0, ice=ice, tls=None, state=lambda: state[0])
+    server.offer(OFFERS)
     await server.start()
     try:
         yield Served(server, house, state, seen)

@@ -67,11 +67,12 @@ async def storyteller(**stacks: str) -> AsyncIterator[Storyteller]:
     with settings.exported():
         async with emulated(emulation, settings) as reached:
             serving = Serving(
-                plan=plan, chain="storyteller", plugins=plugins, settings=reached, host="127.0.0.1", port=0,
+                chain="storyteller", plugins=plugins, host="127.0.0.1", port=0,
                 max_calls=10, max_duration=200.0, records=None, ice=LOOPBACK, emulated=True,
             )  # fmt: skip
             service = Service(serving, seen.append)
             await service.start()
+            service.open(plan, reached)
             try:
                 await service.load()
                 yield Storyteller(service, seen)
@@ -181,3 +182,27 @@ def held() -> tuple[list[str], int, int]:
     tasks = sorted(repr(task.get_coro()).split()[2] for task in asyncio.all_tasks() - {asyncio.current_task()})
     threads = [thread for thread in threading.enumerate() if not thread.name.startswith(("ThreadPool", "asyncio_"))]
     return tasks, len(threads), len(os.listdir("/proc/self/fd"))
+
+
+async def test_the_page_is_there_before_its_calls_are_planned(http: aiohttp.ClientSession) -> None:
+    plugins = load_plugins(Settings())
+    serving = Serving(
+        chain="storyteller", plugins=plugins, host="127.0.0.1", port=0, max_calls=1, max_duration=9.0, records=None,
+        ice=LOOPBACK,
+    )  # fmt: skip
+    service = Service(serving, lambda event: None)
+    await service.start()
+    try:
+        url = service.server.url.rstrip("/")
+        async with http.get(f"{url}/") as page, http.get(f"{url}/healthz") as health:
+            assert page.status == 200 and (await health.json())["status"] == "loading"
+        async with http.post(f"{url}/api/calls", json={"offer": {"type": "offer", "sdp": ""}}) as refused:
+            assert refused.status == 503 and "still starting" in (await refused.json())["error"]
+        setup = asyncio.create_task(http.get(f"{url}/api/setup"))
+        await asyncio.sleep(0.1)
+        assert not setup.done()
+        service.open(plan_call(plugins.registry, pretend_keys(Settings()), stacks=STACKS), pretend_keys(Settings()))
+        async with await setup as answer:
+            assert (await answer.json())["chain"] == "storyteller"
+    finally:
+        await service.aclose()
