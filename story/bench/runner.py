@@ -66,8 +66,9 @@ class Runner:
         plan = self.plans[stack]
         heavy = (Role.STT, Role.LLM, Role.TTS, Role.REALTIME, Role.TURN_DETECTOR)
         refs = [ref for one in plan.every_stack for ref in one.refs_for(plan.roles) if ref.role in heavy]
-        own_minds = self.stand.emulation is not None and (self.request.emulate or {}).get("brain", "local") == "local"
-        return own_minds or any(ref.provider == "local" for ref in refs)
+        stand_ins = self.request.stand_ins()
+        takes_cores = stand_ins is not None and stand_ins.takes_cores
+        return takes_cores or any(ref.provider == "local" for ref in refs)
 
     async def run(self) -> bool:
         """Hold all calls that have no result yet. Returns whether all of them have one now.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,6 @@ from story.bench.stand import Stand, emulated, with_keys
 from story.bench.store import Results
 from story.bench.summary import summarise
 from story.core.plan import Plan
-from story.emulator.assemble import Options
 from story.fetching import fetch
 from story.logs import logged
 
@@ -71,7 +70,7 @@ def hold_bench(asked: Asked) -> int:
         runner = Runner(request, {one.name: one for one in scenarios}, stand, results, prices, tell=_tell)
         runner.check()
         for plan in runner.plans.values():
-            fetch(plan, _options(request), stand.plugins, stand.settings, yes=asked.yes)
+            fetch(plan, request.stand_ins(), stand.plugins, stand.settings, yes=asked.yes)
         return _run(runner, stand)
 
 
@@ -100,21 +99,12 @@ async def _held(runner: Runner, stand: Stand) -> bool:
 
 
 def _stand(space: Workspace, request: Request, scenarios: Sequence[Scenario]) -> Stand:
-    settings, options = space.settings, _options(request)
+    settings, options = space.settings, request.stand_ins()
     emulation = None
     if options is not None:
         emulation = emulated(options, scenarios, space.plugins, settings)
         settings = with_keys(settings)
     return Stand(space.plugins, settings, request.chain, request.max_duration, emulation, request.seed)
-
-
-def _options(request: Request) -> Options | None:
-    """How vendors are emulated; None where they are not. A script and tones, if nothing else is asked for: they cost
-    no time of the processor's that the calls would miss."""
-    if request.emulate is None:
-        return None
-    given = {**request.emulate, "faults": tuple(request.emulate.get("faults", ()))}
-    return replace(Options(brain="script", speech="tones", seed=request.seed), **given)
 
 
 def _tell(line: str) -> None:

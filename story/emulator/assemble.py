@@ -47,6 +47,11 @@ class Options:
     def needs_language_model(self) -> bool:
         return self.brain == LOCAL
 
+    @property
+    def takes_cores(self) -> bool:
+        """Whether models of this machine answer or speak, which take all of its cores."""
+        return LOCAL in (self.brain, self.speech)
+
 
 def assemble(options: Options, plugins: Plugins, settings: Settings) -> Emulation:
     """What the endpoints of an emulator share. Nothing is loaded yet.

@@ -9,6 +9,7 @@ import pytest
 from story.bench.asked import request_of
 from story.bench.command import BenchGroup
 from story.bench.matrix import Matrix, choices_of, rule_of
+from story.bench.request import Request
 from story.core.errors import ConfigError
 
 MATRIX = """
@@ -83,3 +84,13 @@ def test_stacks_takes_all_words_up_to_the_next_option(monkeypatch: pytest.Monkey
     monkeypatch.setattr("story.plain.PlainGroup.parse_args", lambda self, ctx, args: seen.extend(args))
     BenchGroup.parse_args(BenchGroup(name="bench"), None, ["--stt", "x", "--stacks", "a", "b+c", "--dry-run", "y"])
     assert seen == ["--stt", "x", "--stacks", "a", "--stacks", "b+c", "--dry-run", "y"]
+
+
+@pytest.mark.parametrize(
+    ("emulate", "takes_cores"), [({}, False), ({"brain": "local"}, True), ({"speech": "local"}, True)]
+)
+def test_calls_have_the_machine_to_themselves_only_where_its_own_models_stand_in(
+    emulate: dict[str, str], takes_cores: bool
+) -> None:
+    stand_ins = Request(stacks=("deepgram+gpt4o-mini+cartesia",), emulate=emulate).stand_ins()
+    assert stand_ins is not None and stand_ins.takes_cores is takes_cores
