@@ -26,7 +26,8 @@ _NUMBERS = {
 }
 """Names of numbers, and the least that each may be."""
 _WHOLE = ("repetitions", "warm_up", "concurrency", "seed")
-_KEYS = (*_CHOICES, *_RULES, *_NAMES, *_NUMBERS, "chain", "record", "emulate")
+_KEYS = (*_CHOICES, *_RULES, *_NAMES, *_NUMBERS, "chain", "record", "emulate", "caller_voice")
+_REST = ("chain", "record", "emulate", "component", "caller_voice")
 _EMULATE = ("brain", "heard", "speech", "profile", "faults")
 
 
@@ -45,7 +46,7 @@ def request_of(options: Mapping[str, Any], path: Path | None) -> Request:
     paths: dict[str, Any] = {
         name: tuple(map(str, told[name])) for name in ("scenarios", "places", "prices", "disturb") if name in told
     }
-    rest = {name: told[name] for name in (*_NUMBERS, "chain", "record", "emulate", "component") if name in told}
+    rest = {name: told[name] for name in (*_NUMBERS, *_REST) if name in told}
     return Request(stacks=matrix.specs(), **paths, **rest)
 
 
@@ -87,6 +88,8 @@ def _check(toml: TomlFile, name: str, value: object) -> None:
         raise toml.error((name,), "is a list of strings")
     elif name == "chain" and not isinstance(value, str):
         raise toml.error((name,), "is the name of a chain, or its file")
+    elif name == "caller_voice" and not isinstance(value, str):
+        raise toml.error((name,), 'is a tts, as in "local" or "cartesia/sonic-3"')
     elif name == "record" and not isinstance(value, bool):
         raise toml.error((name,), "is true or false")
 

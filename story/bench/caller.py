@@ -42,7 +42,7 @@ class BenchCaller(FileTransport):
         seed: int = 0,
     ) -> None:
         self._disturbance = disturbance = scenario.disturbance
-        sounds = [disturbance.line(read_wav(line.sound), line.words) for line in scenario.lines]
+        sounds = [disturbance.line(line.samples(), line.words) for line in scenario.lines]
         self._through = disturbance.way(sounds, seed)
         super().__init__(sounds, out=out)
         self._scenario = scenario

@@ -38,6 +38,11 @@ app = typer.Typer(
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
 Choices = Annotated[str | None, typer.Option(metavar="A,B,...", help="Models for this role, each with each other's.")]
 
+CallerVoice = Annotated[
+    str | None,
+    typer.Option("--caller-voice", metavar="SPEC", help="The tts that speaks lines without a recording. [local]"),
+]
+
 
 def add_commands(parent: typer.Typer) -> None:
     """Add the commands."""
@@ -76,6 +81,7 @@ def bench(
         list[str] | None,
         typer.Option("--disturb", metavar="SPEC", help="Each call once more, with noise=10, loss=5%, ... Repeatable."),
     ] = None,
+    caller_voice: CallerVoice = None,
     chain: Annotated[
         str | None, typer.Option("--chain", metavar="NAME|FILE", help=f"The chain of personas. [{DEFAULT_CHAIN}]")
     ] = None,
@@ -122,7 +128,7 @@ def bench(
         "include": include, "scenarios": scenario, "places": scenarios, "chain": chain, "repetitions": repetitions,
         "warm_up": warm_up, "concurrency": concurrency, "max_duration": max_duration, "max_cost": max_cost,
         "max_time": max_time, "prices": prices, "record": record or None, "seed": seed, "disturb": disturb,
-        "emulate": emulated,
+        "emulate": emulated, "caller_voice": caller_voice,
     }  # fmt: skip
     given = _said(given)
     if resume is not None and (given or matrix is not None or out is not None):
@@ -158,6 +164,7 @@ def _alone(role: str, about: str) -> None:
         *,
         scenario: Names = None,
         scenarios: Places = None,
+        caller_voice: CallerVoice = None,
         repetitions: Repetitions = 1,
         warm_up: WarmUp = 1,
         out: Out = None,
@@ -173,11 +180,13 @@ def _alone(role: str, about: str) -> None:
         from story.bench.running import Asked, hold_bench
         from story.workspace import usable
 
+        if caller_voice is not None and role in ("llm", "tts"):
+            raise typer.BadParameter(f"--caller-voice is for whoever hears the callers: {role} gets their words")
         emulated = _emulated(emulate, brain=brain, heard=heard, speech=speech, profile=profile, faults=fault)
         given = {
             role: models, "scenarios": scenario, "places": scenarios, "repetitions": repetitions, "warm_up": warm_up,
             "seed": seed, "component": role, "concurrency": 1,
-            "emulate": emulated,
+            "emulate": emulated, "caller_voice": caller_voice,
         }  # fmt: skip
         raise typer.Exit(hold_bench(Asked(usable(ctx.obj), _said(given), out=out, yes=yes)))
 

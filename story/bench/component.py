@@ -25,7 +25,7 @@ from story.core.resolve import resolve
 from story.core.usage import Usage
 from story.core.warmup import warm_up
 from story.transports.playout import FRAME_SECONDS
-from story.transports.sound import SAMPLE_RATE, Samples, read_wav
+from story.transports.sound import SAMPLE_RATE, Samples
 
 if TYPE_CHECKING:
     from story.bench.cell import Cell
@@ -93,7 +93,7 @@ async def _answered(role: Role, live: Any, line: Line) -> tuple[float, str]:
     """Seconds until the answer to a line began, and what was heard."""
     match role:
         case Role.STT:
-            return await _heard(live.stt, read_wav(line.sound))
+            return await _heard(live.stt, line.samples())
         case Role.LLM:
             return await _thought(live.llm, line.text), ""
         case _:

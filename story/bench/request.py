@@ -29,7 +29,8 @@ class Request:
     count. concurrency: calls at a time. emulate: the options of emulated vendors by name, None for real ones.
     max_duration: of a call, seconds. max_cost: dollars, max_time: seconds, after which no further call begins.
     prices: files. record: keep the sound of each call. disturb: disturbances, each of a further call.
-    component: the role of models that are looked at alone; None for whole calls."""
+    component: the role of models that are looked at alone; None for whole calls. caller_voice: who speaks the lines of
+    callers that have no recording, whatever their scenarios say; None: as they say (a tts)."""
 
     stacks: tuple[str, ...]
     scenarios: tuple[str, ...] = ()
@@ -47,6 +48,7 @@ class Request:
     record: bool = False
     disturb: tuple[str, ...] = ()
     component: str | None = None
+    caller_voice: str | None = None
 
     def cells(self, scenarios: tuple[Scenario, ...]) -> list[Cell]:
         """All calls; each scenario with each stack before any of them again, so that what there is after an early end

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -19,15 +19,22 @@ from story.bench.prices import Prices, load_prices
 from story.bench.request import Request, expected_seconds, expected_usage, machine
 from story.bench.runner import Runner
 from story.bench.scenarios import Scenario, choose
-from story.bench.stand import Stand, emulated, with_keys
+from story.bench.speaking import SpeakingError, speak, spoken, unspoken, voices
+from story.bench.stand import Stand, with_keys
 from story.bench.store import Results
 from story.bench.summary import summarise
+from story.core.errors import ConfigError
 from story.core.plan import Plan
+from story.core.registry import Role
+from story.emulator.assemble import TONES, assemble
+from story.emulator.vendors import VENDORS
 from story.fetching import fetch
 from story.logs import logged
 
 if TYPE_CHECKING:
     from story.workspace import Workspace
+
+Result = TypeVar("Result")
 
 EXIT_ALL_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -59,7 +66,9 @@ def hold_bench(asked: Asked) -> int:
         worse = [disturbance_of(text) for text in request.disturb]
         scenarios = (*plain, *(scenario.disturbed(one) for one in worse for scenario in plain))
         prices = load_prices([Path(path) for path in request.prices])
-        stand = _stand(asked.space, request, scenarios)
+        stand = _stand(asked.space, request)
+        speaking = voices(scenarios, request.caller_voice, stand) if _heard(request) else {}
+        _check_understandable(speaking, request)
         if asked.dry_run:
             return _tell_plan(request, scenarios, stand, prices)
         if results is None:
@@ -67,6 +76,13 @@ def hold_bench(asked: Asked) -> int:
             about = {"request": request.as_dict(), "machine": machine()}
             results = closing.enter_context(Results.create(folder, about))
         closing.enter_context(results.locked())
+        if speaking:
+            try:
+                scenarios = _spoken(scenarios, speaking, asked, request, results.folder)
+            except KeyboardInterrupt:
+                _tell(f"stopped before the first call; go on with: story bench --resume {results.folder}")
+                return EXIT_INTERRUPTED
+        stand = stand.knowing(scenarios) if (request.emulate or {}).get("heard") is None else stand
         runner = Runner(request, {one.name: one for one in scenarios}, stand, results, prices, tell=_tell)
         runner.check()
         for plan in runner.plans.values():
@@ -74,12 +90,47 @@ def hold_bench(asked: Asked) -> int:
         return _run(runner, stand)
 
 
+def _heard(request: Request) -> bool:
+    """Whether anybody listens to the callers: a language model or a voice alone is given their words."""
+    return request.component not in (Role.LLM, Role.TTS)
+
+
+def _check_understandable(speaking: Mapping[str, Plan], request: Request) -> None:
+    """Raise ConfigError for a caller who would hum."""
+    options = request.stand_ins()
+    if options is None or options.speech != TONES:
+        return
+    emulated = {vendor.name for vendor in VENDORS}
+    for voice, plan in speaking.items():
+        if any(ref.provider in emulated for ref in plan.stacks[""].refs_for(plan.roles)):
+            raise ConfigError(f"{voice} is emulated, and hums: add --speech local, or take --caller-voice local")
+
+
+def _spoken(
+    scenarios: Sequence[Scenario], voices: Mapping[str, Plan], asked: Asked, request: Request, folder: Path
+) -> tuple[Scenario, ...]:
+    """The scenarios with the sound of all lines: what the run has not got yet is spoken now, before any call. The
+    vendors that may be emulated for it are others than those of the calls."""
+    stand = _stand(asked.space, request)
+    missing = unspoken(spoken(scenarios, request.caller_voice, folder), request.caller_voice)
+    if missing:
+        for voice in missing:
+            fetch(voices[voice], None, stand.plugins, stand.settings, yes=asked.yes)
+            _tell(f"{voice} speaks {len(missing[voice])} lines of the callers")
+        with stand.settings.exported(), logged(stand.settings):
+            try:
+                asyncio.run(_to_the_end(speak(missing, voices, stand, folder), stand))
+            except SpeakingError as error:
+                raise SpeakingError(f"{error}; go on with: story bench --resume {folder}") from None
+    return spoken(scenarios, request.caller_voice, folder)
+
+
 def _run(runner: Runner, stand: Stand) -> int:
     results = runner.results
     go_on = f"go on with: story bench --resume {results.folder}"
     try:
         with stand.settings.exported(), logged(stand.settings):
-            whole = asyncio.run(_held(runner, stand))
+            whole = asyncio.run(_to_the_end(runner.run(), stand))
     except KeyboardInterrupt:
         _tell(f"stopped; the {len(results.all())} calls that had ended are kept, {go_on}")
         return EXIT_INTERRUPTED
@@ -91,18 +142,18 @@ def _run(runner: Runner, stand: Stand) -> int:
     return 0 if any(one.ok for one in figures) else EXIT_ALL_FAILED
 
 
-async def _held(runner: Runner, stand: Stand) -> bool:
+async def _to_the_end(work: Coroutine[Any, Any, Result], stand: Stand) -> Result:
     try:
-        return await runner.run()
+        return await work
     finally:
         await stand.aclose()
 
 
-def _stand(space: Workspace, request: Request, scenarios: Sequence[Scenario]) -> Stand:
+def _stand(space: Workspace, request: Request) -> Stand:
     settings, options = space.settings, request.stand_ins()
     emulation = None
     if options is not None:
-        emulation = emulated(options, scenarios, space.plugins, settings)
+        emulation = assemble(options, space.plugins, settings)
         settings = with_keys(settings)
     return Stand(space.plugins, settings, request.chain, request.max_duration, emulation, request.seed)
 

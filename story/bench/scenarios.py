@@ -13,10 +13,12 @@ from story.core.errors import AudioError, ConfigError
 from story.core.nearest import did_you_mean
 from story.core.textfile import read_text
 from story.core.toml import TomlFile, read_toml
-from story.transports.sound import SAMPLE_RATE, read_wav
+from story.transports.sound import SAMPLE_RATE, Samples, read_wav
 
 BUILT_IN = Path(__file__).parent / "callers" / "scenarios.json"
-_SCENARIO_KEYS = ("facts", "handoffs", "turns", "hangs_up")
+WORDS_A_SECOND = 3.5
+"""Of a caller whose lines are not spoken yet; the recorded ones speak as fast."""
+_SCENARIO_KEYS = ("facts", "handoffs", "turns", "hangs_up", "voice")
 _TURN_KEYS = ("file", "text", "words", "barge_in")
 
 
@@ -24,14 +26,29 @@ _TURN_KEYS = ("file", "text", "words", "barge_in")
 class Line:
     """One turn of a caller.
 
-    sound: its recording. text: its words. words: each with its start and end in the recording (seconds), where they
-    are known: emulated recognisers hear by them. barge_in: seconds of the agent's speech after which it breaks in.
+    sound: its recording; None: a voice has yet to speak it. text: its words. words: each with its start and end in the
+    recording (seconds), where they are known: emulated recognisers hear by them. barge_in: seconds of the agent's
+    speech after which it breaks in. scripted: there is no recording of a caller, a voice speaks it.
     """
 
-    sound: Path
+    sound: Path | None
     text: str
     words: tuple[tuple[str, float, float], ...] = ()
     barge_in: float | None = None
+    scripted: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long it is, or will be about, where no voice has spoken it yet."""
+        if self.sound is None:
+            return len(self.text.split()) / WORDS_A_SECOND
+        return len(self.samples()) / SAMPLE_RATE
+
+    def samples(self) -> Samples:
+        """Its sound."""
+        if self.sound is None:
+            raise ConfigError(f"the line {self.text!r} has no sound yet")
+        return read_wav(self.sound)
 
 
 @dataclass(frozen=True)
@@ -40,6 +57,7 @@ class Scenario:
 
     facts: what the personas have to gather. handoffs: (from, to), in order; None where any will do. hangs_up: the
     caller leaves once the last line is answered, and does not wait for the end of the chain. disturbance: of the call.
+    voice: who speaks the lines that are not recorded (a tts), None where that is left open.
     """
 
     name: str
@@ -48,6 +66,7 @@ class Scenario:
     handoffs: tuple[tuple[str, str], ...] | None = None
     hangs_up: bool = False
     disturbance: Disturbance = field(default_factory=Disturbance)
+    voice: str | None = None
 
     @property
     def text(self) -> str:
@@ -57,7 +76,7 @@ class Scenario:
     @cached_property
     def seconds(self) -> float:
         """Of the caller's speech."""
-        return sum(len(read_wav(line.sound)) for line in self.lines) / SAMPLE_RATE
+        return sum(line.seconds for line in self.lines)
 
     def disturbed(self, disturbance: Disturbance) -> Scenario:
         """The same call under worse conditions, under a name of its own."""
@@ -146,35 +165,45 @@ def _scenarios(file: _File) -> Iterator[Scenario]:
         table = file.table((name,), value, _SCENARIO_KEYS)
         turns = table.get("turns")
         if not (isinstance(turns, list) and turns):
-            raise file.error((name, "turns"), "is missing: what the caller says, a table with file and text each")
+            raise file.error((name, "turns"), "is missing: what the caller says, a table with text, and file, each")
         hangs_up = table.get("hangs_up", False)
         if not isinstance(hangs_up, bool):
             raise file.error((name, "hangs_up"), "is true or false")
+        voice = table.get("voice")
+        if voice is not None and not (isinstance(voice, str) and voice):
+            raise file.error((name, "voice"), 'is a tts that speaks the lines, as in voice = "local"')
         yield Scenario(
             name,
             tuple(_line(file, (name, "turns", str(number)), turn) for number, turn in enumerate(turns)),
             _facts(file, (name, "facts"), table.get("facts", {})),
             _handoffs(file, (name, "handoffs"), table.get("handoffs")),
             hangs_up,
+            voice=voice,
         )
 
 
 def _line(file: _File, keys: tuple[str, ...], value: object) -> Line:
     table = file.table(keys, value, _TURN_KEYS)
     sound, text, barge_in = table.get("file"), table.get("text"), table.get("barge_in")
-    if not (isinstance(sound, str) and sound):
-        raise file.error((*keys, "file"), "is missing: the WAV file of this turn")
+    if sound is not None and not (isinstance(sound, str) and sound):
+        raise file.error((*keys, "file"), "is the WAV file of this turn")
     if not (isinstance(text, str) and text.strip()):
-        raise file.error((*keys, "text"), f"is missing: the words of {sound}, with which what is heard is compared")
+        what = f"the words of {sound}, with which what is heard is compared" if sound else "what the caller says"
+        raise file.error((*keys, "text"), f"is missing: {what}")
     if barge_in is not None and (isinstance(barge_in, bool) or not isinstance(barge_in, int | float) or barge_in < 0):
         raise file.error((*keys, "barge_in"), "is a number of seconds of the agent's speech")
+    breaks_in = None if barge_in is None else float(barge_in)
+    if sound is None:
+        if "words" in table:
+            raise file.error((*keys, "words"), "are those of a recording, and this turn has no file")
+        return Line(None, text.strip(), barge_in=breaks_in, scripted=True)
     path = file.path.parent / sound
     try:
         read_wav(path)
     except AudioError as error:
         raise file.error((*keys, "file"), str(error)) from None
     words = tuple(_word(file, (*keys, "words"), word) for word in _list(file, (*keys, "words"), table.get("words", [])))
-    return Line(path, text.strip(), words, None if barge_in is None else float(barge_in))
+    return Line(path, text.strip(), words, breaks_in)
 
 
 def _word(file: _File, keys: tuple[str, ...], value: object) -> tuple[str, float, float]:

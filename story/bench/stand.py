@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from story.bench.caller import MURMUR
 from story.bench.log import NotedLatencies, VendorLog
-from story.emulator.assemble import Options, assemble, emulator, pretend_keys, redirected
+from story.emulator.assemble import emulator, pretend_keys, redirected
 from story.emulator.ears import Clip, ClipEars
 from story.emulator.emulation import Emulation
 from story.emulator.faults import Faults
@@ -77,27 +77,22 @@ class Stand:
         async with emulator(own) as server:
             yield Vendors(redirected(self.settings, server.url), VendorLog(own.journal, latencies))
 
+    def knowing(self, scenarios: Iterable[Scenario]) -> Stand:
+        """One whose emulated recognisers know the recordings of the scenarios by heart."""
+        clips = [clip for scenario in scenarios for clip in _clips(scenario)]
+        if self.emulation is None or not clips:
+            return self
+        clips.append(_clip(MURMUR, (("Mm-hmm.", 0.02, 0.57),)))
+        ears = ClipEars(tuple(clips), unknown=self.emulation.ears)
+        return replace(self, emulation=replace(self.emulation, ears=ears))
+
     async def aclose(self) -> None:
         if self.emulation is not None:
             await self.emulation.aclose()
 
 
-def emulated(options: Options, scenarios: Iterable[Scenario], plugins: Plugins, settings: Settings) -> Emulation:
-    """Emulated vendors who know the recordings of the scenarios by heart, unless `options` say what they hear by.
-
-    Raises:
-        ConfigError: an option that means nothing.
-    """
-    emulation = assemble(options, plugins, settings)
-    clips = [clip for scenario in scenarios for clip in _clips(scenario)]
-    clips += [_clip(MURMUR, (("Mm-hmm.", 0.02, 0.57),))] if clips else []
-    if options.heard is None and clips:
-        return replace(emulation, ears=ClipEars(tuple(clips), unknown=emulation.ears))
-    return emulation
-
-
 def _clips(scenario: Scenario) -> list[Clip]:
-    return [_clip(line.sound, line.words) for line in scenario.lines if line.words]
+    return [_clip(line.sound, line.words) for line in scenario.lines if line.sound is not None and line.words]
 
 
 def _clip(path: Path, words: Sequence[tuple[str, float, float]]) -> Clip:

@@ -65,6 +65,7 @@ def test_a_file_and_options_that_win_over_it(tmp_path: Path) -> None:
         ("sst = []", r"m.toml:1: sst: unknown key 'sst' \(did you mean stt"),
         ("stt = [1]", "stt: is a list of models"),
         ("stt = []\n\nrepetitions = 0", "m.toml:3: repetitions: is a whole number of at least 1"),
+        ("caller_voice = 1", "caller_voice: is a tts"),
         ("warm_up = true", "is a whole number of at least 0"),
         ('exclude = [{ sst = "a" }]', "exclude: unknown role 'sst'"),
         ("exclude = [1]", "exclude: is a list of tables"),

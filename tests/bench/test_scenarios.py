@@ -55,7 +55,10 @@ def test_a_folder_of_ones_own(folder: Path) -> None:
     ("old", "new", "message"),
     [
         ('text = "Hello?"', "", "anna.turns.0.text: is missing: the words of hello.wav"),
-        ('file = "hello.wav"', "", "anna.turns.0.file: is missing"),
+        ('file = "hello.wav"', "", "anna.turns.0.words: are those of a recording"),
+        ('file = "hello.wav"\ntext = "Hello?"', "", "anna.turns.0.text: is missing: what the caller says"),
+        ('"hello.wav"', "1", "anna.turns.0.file: is the WAV file"),
+        ("hangs_up = true", "voice = 1", "anna.voice: is a tts"),
         ("hello.wav", "none.wav", "none.wav: there is no such file"),
         ("barge_in = 1.5", "barge_in = -1", "is a number of seconds"),
         ("barge_in = 1.5", "bargein = 1", r"unknown key 'bargein' \(did you mean barge_in"),
