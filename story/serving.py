@@ -33,7 +33,10 @@ Host = Annotated[
 ]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")]
 Open = Annotated[bool, typer.Option("--open", help="Open the page in your browser.")]
-MaxCalls = Annotated[int, typer.Option("--max-calls", min=1, max=10_000, help="How many calls at once.")]
+MaxCalls = Annotated[
+    int | None,
+    typer.Option("--max-calls", min=1, max=10_000, help="How many calls at once. [10; --jobs process: 5 a core]"),
+]
 Stun = Annotated[list[str] | None, typer.Option("--stun", metavar="HOST:PORT", help="A STUN server. Repeatable.")]
 Turn = Annotated[
     list[str] | None, typer.Option("--turn", metavar="USER:PASSWORD@HOST:PORT", help="A TURN server. Repeatable.")
@@ -65,7 +68,7 @@ def run(
     story_stack: calls.StoryStack = None,
     stack: calls.Stacks = None,
     env_file: calls.EnvFile = None,
-    max_calls: MaxCalls = DEFAULT_MAX_CALLS,
+    max_calls: MaxCalls = None,
     max_duration: calls.MaxDuration = None,
     record: calls.Records = None,
     transport: TransportName = "auto",
@@ -138,7 +141,7 @@ def run(
             settings=settings,
             env_file=env_file,
             allow_stacks=allow_stacks,
-            max_calls=max_calls,
+            max_calls=max_calls or working.calls_at_once(jobs),
             max_duration=longest,
             records=records,
             jobs=jobs,
@@ -162,7 +165,7 @@ def run(
         plugins=plugins,
         host=host,
         port=port,
-        max_calls=max_calls,
+        max_calls=max_calls or DEFAULT_MAX_CALLS,
         max_duration=longest,
         records=records,
         ice=Ice(ice_servers(stun or (), turn or ()), tuple(ice_address or ())),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 JOBS = ("thread", "process")
 DEFAULT_AGENT_NAME = "story"
+CALLS_A_CORE = 5
+"""That one core holds without being late; measured (docs/operations.md)."""
+CALLS_IN_THREADS = 10
+"""In one process, whose threads share one interpreter: what is native in a call runs on other cores."""
 DEFAULT_HEALTH_PORT = 8081
 DEFAULT_DEV_PORT = 7880
 
@@ -87,6 +92,11 @@ class Job:
     health_port: int
     prometheus_port: int | None
     notice: str | None = None
+
+
+def calls_at_once(jobs: str) -> int:
+    """How many calls a worker takes on this machine where nobody has said."""
+    return CALLS_IN_THREADS if jobs == "thread" else CALLS_A_CORE * (os.cpu_count() or 1)
 
 
 def where(transport: str, settings: Settings, use_dev_server: bool) -> tuple[bool, LiveKitServer | None]:
