@@ -8,6 +8,7 @@ from typing import Any
 
 from story.bench.matrix import Matrix, Rule, check_known, choices_of, rule_from, rule_of
 from story.bench.request import Request
+from story.bench.transports.choice import PROCESS, TRANSPORTS, known_transport
 from story.core.errors import ConfigError
 from story.core.nearest import did_you_mean
 from story.core.toml import TomlFile, read_toml
@@ -26,8 +27,8 @@ _NUMBERS = {
 }
 """Names of numbers, and the least that each may be."""
 _WHOLE = ("repetitions", "warm_up", "concurrency", "seed")
-_KEYS = (*_CHOICES, *_RULES, *_NAMES, *_NUMBERS, "chain", "record", "emulate", "caller_voice")
-_REST = ("chain", "record", "emulate", "component", "caller_voice")
+_KEYS = (*_CHOICES, *_RULES, *_NAMES, *_NUMBERS, "chain", "record", "emulate", "caller_voice", "transport")
+_REST = ("chain", "record", "emulate", "component", "caller_voice", "transport")
 _EMULATE = ("brain", "heard", "speech", "profile", "faults")
 
 
@@ -47,6 +48,7 @@ def request_of(options: Mapping[str, Any], path: Path | None) -> Request:
         name: tuple(map(str, told[name])) for name in ("scenarios", "places", "prices", "disturb") if name in told
     }
     rest = {name: told[name] for name in (*_NUMBERS, *_REST) if name in told}
+    known_transport(told.get("transport", PROCESS))
     return Request(stacks=matrix.specs(), **paths, **rest)
 
 
@@ -90,6 +92,8 @@ def _check(toml: TomlFile, name: str, value: object) -> None:
         raise toml.error((name,), "is the name of a chain, or its file")
     elif name == "caller_voice" and not isinstance(value, str):
         raise toml.error((name,), 'is a tts, as in "local" or "cartesia/sonic-3"')
+    elif name == "transport" and value not in TRANSPORTS:
+        raise toml.error((name,), f"is one of {', '.join(TRANSPORTS)}")
     elif name == "record" and not isinstance(value, bool):
         raise toml.error((name,), "is true or false")
 

@@ -13,7 +13,7 @@ from livekit.agents import AgentSession
 from story.bench.ear import FRAME, FRAME_SECONDS, Said, loudness, speech
 from story.bench.scenarios import BUILT_IN, Scenario
 from story.transports.file import FileTransport
-from story.transports.playout import Line
+from story.transports.playout import PacedLine
 from story.transports.sound import Samples, read_wav
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class BenchCaller(FileTransport):
     def _interruptible(self) -> AbstractContextManager[None]:
         return nullcontext()  # Ctrl-C is for the whole benchmark
 
-    async def _converse(self, line: Line) -> None:
+    async def _converse(self, line: PacedLine) -> None:
         for number, (words, sound) in enumerate(zip(self._scenario.lines, self._turns, strict=True), start=1):
             free = asyncio.create_task(self._floor.until_free())
             try:
@@ -83,7 +83,7 @@ class BenchCaller(FileTransport):
         await asyncio.Event().wait()
 
     async def _say(
-        self, line: Line, sound: Samples, number: int, barge_in: float | None, free: asyncio.Task[bool]
+        self, line: PacedLine, sound: Samples, number: int, barge_in: float | None, free: asyncio.Task[bool]
     ) -> None:
         """Say a line as soon as the agent has finished, or has spoken for as long as a caller who breaks in waits."""
         onset, end = speech(sound)
@@ -101,7 +101,7 @@ class BenchCaller(FileTransport):
 
         await line.speak(sound, when=due)
 
-    async def _murmur(self, line: Line, seconds: float) -> None:
+    async def _murmur(self, line: PacedLine, seconds: float) -> None:
         """Say "mm-hm" once the agent has answered for so many seconds; nothing where it doesn't speak for so long."""
         free = asyncio.create_task(self._floor.until_free())
         sound = read_wav(MURMUR)

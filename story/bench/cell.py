@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from story.bench.caller import BenchCaller
 from story.bench.ear import AUDIBLE, PAUSE_SECONDS, dead_air, heard, stretches, talk_over
 from story.bench.log import VendorLog
 from story.bench.marks import Marks, Parts, parts
 from story.bench.outcome import FAILED, OK, UNBUILT, UNFINISHED, Outcome, TurnFigures
 from story.bench.scenarios import Scenario
+from story.bench.transports.caller import calling
+from story.bench.transports.connection import NotConnected
 from story.bench.words import missing, same, word_errors
 from story.core import events
 from story.core.errors import StoryError
@@ -24,6 +25,7 @@ from story.core.plan import Plan, find_chain, plan_call
 from story.core.redact import redact
 
 if TYPE_CHECKING:
+    from story.bench.caller import BenchCaller
     from story.bench.ear import Heard
     from story.bench.stand import Stand
 
@@ -64,7 +66,7 @@ async def hold(cell: Cell, scenario: Scenario, stand: Stand, *, recording: Path 
     marks = Marks()
     try:
         plan = planned(cell.stack, stand)
-        caller = BenchCaller(scenario, out=recording, on_attached=marks.attached, seed=cell.seed(stand.seed))
+        caller = calling(scenario, stand.connect, out=recording, on_attached=marks.attached, seed=cell.seed(stand.seed))
     except StoryError as error:
         return Outcome(UNBUILT, "stack", redact(str(error), stand.settings))
     try:
@@ -83,6 +85,8 @@ async def hold(cell: Cell, scenario: Scenario, stand: Stand, *, recording: Path 
             )
     except TimeoutError:
         return Outcome(FAILED, "deadline", f"the call had not ended after {stand.max_duration + DEADLINE_SECONDS:g} s")
+    except NotConnected as error:
+        return Outcome(FAILED, "transport", redact(str(error), stand.settings))
     except StoryError as error:
         status = FAILED if marks.told else UNBUILT
         return Outcome(status, "stack", redact(str(error), stand.settings))

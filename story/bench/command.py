@@ -82,6 +82,9 @@ def bench(
         typer.Option("--disturb", metavar="SPEC", help="Each call once more, with noise=10, loss=5%, ... Repeatable."),
     ] = None,
     caller_voice: CallerVoice = None,
+    transport: Annotated[
+        str | None, typer.Option("--transport", metavar="process|web|livekit", help="What carries the calls. [process]")
+    ] = None,
     chain: Annotated[
         str | None, typer.Option("--chain", metavar="NAME|FILE", help=f"The chain of personas. [{DEFAULT_CHAIN}]")
     ] = None,
@@ -128,7 +131,7 @@ def bench(
         "include": include, "scenarios": scenario, "places": scenarios, "chain": chain, "repetitions": repetitions,
         "warm_up": warm_up, "concurrency": concurrency, "max_duration": max_duration, "max_cost": max_cost,
         "max_time": max_time, "prices": prices, "record": record or None, "seed": seed, "disturb": disturb,
-        "emulate": emulated, "caller_voice": caller_voice,
+        "emulate": emulated, "caller_voice": caller_voice, "transport": transport,
     }  # fmt: skip
     given = _said(given)
     if resume is not None and (given or matrix is not None or out is not None):
@@ -215,6 +218,7 @@ def report(
     from story.bench import export, terminal
     from story.bench.store import Results
     from story.bench.summary import summarise
+    from story.bench.transports.choice import how_held
 
     with Results.open(run) as results:
         about, cells = results.about, results.all()
@@ -227,11 +231,11 @@ def report(
     elif as_json:
         typer.echo(export.as_json(about, figures, cells))
     elif as_csv:
-        typer.echo(export.as_csv(cells), nl=False)
+        typer.echo(export.as_csv(cells, how_held(about)), nl=False)
     elif spread:
-        terminal.spreads(figures)
+        terminal.spreads(figures, how_held(about))
     else:
-        terminal.figures(figures)
+        terminal.figures(figures, how_held(about))
 
 
 Limit = Annotated[str | None, typer.Option(metavar="LIMIT", help="At most so much, as in 1200ms, 5%.")]
@@ -296,13 +300,15 @@ def diff(
     from story.bench import terminal
     from story.bench.compare import compare
     from story.bench.store import Results
+    from story.bench.transports.choice import how_held
 
     with Results.open(before) as first, Results.open(after) as second:
         changes = compare(first.all(), second.all())
+        held = how_held(first.about), how_held(second.about)
     if as_json:
         typer.echo(json.dumps([{**asdict(one), "significant": one.significant} for one in changes]))
     else:
-        terminal.changes(changes)
+        terminal.changes(changes, *held)
 
 
 @app.command(cls=PlainCommand)

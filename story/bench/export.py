@@ -30,14 +30,16 @@ def as_json(about: dict[str, Any], figures: Sequence[StackFigures], results: Seq
     return json.dumps({"run": about, "stacks": [asdict(one) for one in figures], "calls": calls}, ensure_ascii=False)
 
 
-def as_csv(results: Sequence[Result]) -> str:
-    """One line a turn; a call without any has one line all the same."""
+def as_csv(results: Sequence[Result], held: str = "") -> str:
+    """One line a turn; a call without any has one line all the same. held: how the calls were."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["stack", "scenario", "repetition", "status", "kind", *_PLAIN, *(f"stage_{s}" for s in STAGES)])
+    writer.writerow(
+        ["stack", "scenario", "repetition", "held", "status", "kind", *_PLAIN, *(f"stage_{s}" for s in STAGES)]
+    )
     for result in results:
         outcome = result.outcome
-        call = [result.stack, result.scenario, result.repetition, outcome.status, outcome.kind]
+        call = [result.stack, result.scenario, result.repetition, held, outcome.status, outcome.kind]
         for turn in outcome.turns:
             plain = [getattr(turn, name) for name in _PLAIN]
             writer.writerow([*call, *plain, *(turn.stages.get(stage) for stage in STAGES)])

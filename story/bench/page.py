@@ -12,6 +12,7 @@ from story.bench.statistics import Spread
 from story.bench.store import RECORDINGS, Result
 from story.bench.summary import STAGES, StackFigures
 from story.bench.terminal import dollars, milliseconds, per_cent, remarks
+from story.bench.transports.choice import how_held
 from story.core.errors import ConfigError
 
 _STYLE = Path(__file__).with_name("page.css")
@@ -37,6 +38,8 @@ def page(about: dict[str, Any], figures: Sequence[StackFigures], results: Sequen
     """The whole file."""
     ordered = sorted(figures, key=lambda one: one.latency[50] if one.latency else float("inf"))
     numbers = {one.stack: number for number, one in enumerate(ordered, start=1)}
+    how = how_held(about)
+    held = f"<p>The calls were held {escape(how)}.</p>" if how else ""
     sections = [
         _overview(ordered, numbers),
         _tradeoffs(ordered, numbers),
@@ -49,7 +52,7 @@ def page(about: dict[str, Any], figures: Sequence[StackFigures], results: Sequen
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>story bench</title><style>{_STYLE.read_text(encoding='utf-8')}</style></head>"
-        f"<body><main><h1>Which stack to pick</h1>{''.join(sections)}</main></body></html>\n"
+        f"<body><main><h1>Which stack to pick</h1>{held}{''.join(sections)}</main></body></html>\n"
     )
 
 

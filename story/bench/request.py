@@ -11,11 +11,12 @@ from typing import Any
 
 from story.bench.cell import Cell
 from story.bench.scenarios import Scenario
+from story.bench.transports.choice import PROCESS
 from story.core.registry import DEFAULT_CHAIN
 from story.emulator.assemble import Options
 from story.version import __version__
 
-_PACKAGES = ("livekit-agents", "livekit", "numpy", "av", "jiwer", "voice-prices")
+_PACKAGES = ("livekit-agents", "livekit", "aiortc", "numpy", "av", "jiwer", "voice-prices")
 ANSWER_SECONDS = 8.5
 """Of the agent's speech after a line, the silences around it included; measured with the storyteller."""
 GREETING_SECONDS = 7.5
@@ -30,7 +31,8 @@ class Request:
     max_duration: of a call, seconds. max_cost: dollars, max_time: seconds, after which no further call begins.
     prices: files. record: keep the sound of each call. disturb: disturbances, each of a further call.
     component: the role of models that are looked at alone; None for whole calls. caller_voice: who speaks the lines of
-    callers that have no recording, whatever their scenarios say; None: as they say (a tts)."""
+    callers that have no recording, whatever their scenarios say; None: as they say (a tts). transport: what carries the
+    calls."""
 
     stacks: tuple[str, ...]
     scenarios: tuple[str, ...] = ()
@@ -49,6 +51,7 @@ class Request:
     disturb: tuple[str, ...] = ()
     component: str | None = None
     caller_voice: str | None = None
+    transport: str = PROCESS
 
     def cells(self, scenarios: tuple[Scenario, ...]) -> list[Cell]:
         """All calls; each scenario with each stack before any of them again, so that what there is after an early end

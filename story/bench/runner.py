@@ -16,13 +16,14 @@ from story.bench.scenarios import Scenario
 from story.bench.stand import Stand
 from story.bench.store import RECORDINGS, Result, Results
 from story.bench.summary import LATE_SECONDS
+from story.bench.transports.choice import PROCESS
 from story.core.errors import StoryError
 from story.core.plan import Plan
 from story.core.redact import redact
 from story.core.registry import Role
 
-AT_ONCE = 4
-"""Calls on one core of which livekit takes a sixth each, by default."""
+AT_ONCE, AT_ONCE_CONNECTED = 4, 2
+"""Calls on one core of which livekit takes a sixth each, by default; both ends of a connection take as much again."""
 
 Tell = Callable[[str], None]
 
@@ -59,7 +60,9 @@ class Runner:
         """How many calls are held at a time, as asked or by default: one, or with emulated vendors several."""
         if self.request.concurrency is not None:
             return self.request.concurrency
-        return AT_ONCE if self.stand.emulation is not None else 1
+        if self.stand.emulation is None:
+            return 1
+        return AT_ONCE if self.request.transport == PROCESS else AT_ONCE_CONNECTED
 
     def alone(self, stack: str) -> bool:
         """Whether calls of a stack have to be held alone: a model on this machine takes all of its cores."""

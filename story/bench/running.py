@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +23,7 @@ from story.bench.speaking import SpeakingError, speak, spoken, unspoken, voices
 from story.bench.stand import Stand, with_keys
 from story.bench.store import Results
 from story.bench.summary import summarise
+from story.bench.transports.choice import PROCESS, check_transport, connections, how_held, told
 from story.core.errors import ConfigError
 from story.core.plan import Plan
 from story.core.registry import Role
@@ -67,6 +68,7 @@ def hold_bench(asked: Asked) -> int:
         scenarios = (*plain, *(scenario.disturbed(one) for one in worse for scenario in plain))
         prices = load_prices([Path(path) for path in request.prices])
         stand = _stand(asked.space, request)
+        check_transport(request.transport, stand.settings)
         speaking = voices(scenarios, request.caller_voice, stand) if _heard(request) else {}
         _check_understandable(speaking, request)
         if asked.dry_run:
@@ -82,7 +84,8 @@ def hold_bench(asked: Asked) -> int:
             except KeyboardInterrupt:
                 _tell(f"stopped before the first call; go on with: story bench --resume {results.folder}")
                 return EXIT_INTERRUPTED
-        stand = stand.knowing(scenarios) if (request.emulate or {}).get("heard") is None else stand
+        coded = request.transport != PROCESS
+        stand = stand.knowing(scenarios, coded=coded) if (request.emulate or {}).get("heard") is None else stand
         runner = Runner(request, {one.name: one for one in scenarios}, stand, results, prices, tell=_tell)
         runner.check()
         for plan in runner.plans.values():
@@ -130,16 +133,23 @@ def _run(runner: Runner, stand: Stand) -> int:
     go_on = f"go on with: story bench --resume {results.folder}"
     try:
         with stand.settings.exported(), logged(stand.settings):
-            whole = asyncio.run(_to_the_end(runner.run(), stand))
+            whole = asyncio.run(_to_the_end(_held(runner), stand))
     except KeyboardInterrupt:
         _tell(f"stopped; the {len(results.all())} calls that had ended are kept, {go_on}")
         return EXIT_INTERRUPTED
     figures = summarise(results.all())
-    terminal.figures(figures)
+    terminal.figures(figures, how_held(results.about))
     _tell(f"\nthe results are in {results.folder}; more: story bench report {results.folder} --html report.html")
     if not whole:
         _tell(go_on)
     return 0 if any(one.ok for one in figures) else EXIT_ALL_FAILED
+
+
+async def _held(runner: Runner) -> bool:
+    """Hold the calls. Returns whether all of them have a result now."""
+    async with connections(runner.request.transport, runner.stand.settings) as connect:
+        runner.stand = replace(runner.stand, connect=connect)
+        return await runner.run()
 
 
 async def _to_the_end(work: Coroutine[Any, Any, Result], stand: Stand) -> Result:
@@ -181,7 +191,8 @@ def _tell_plan(request: Request, scenarios: Sequence[Scenario], stand: Stand, pr
         dollars += money * request.repetitions
     calls = len(runner.plans) * len(scenarios) * request.repetitions
     names = ", ".join(scenario.name for scenario in scenarios)
-    typer.echo(f"\n{calls} calls: {len(runner.plans)} stacks, {request.repetitions} times with {names}")
+    held = f"{request.repetitions} times with {names}, {told(request.transport)}"
+    typer.echo(f"\n{calls} calls: {len(runner.plans)} stacks, {held}")
     real = "" if stand.emulation is None else ", if the vendors were real ones: nothing, as they are emulated"
     typer.echo(
         f"about {seconds / 60:.0f} min, {runner.concurrency} calls at a time; about {terminal.dollars(dollars)}{real}"

@@ -21,6 +21,7 @@ from story.transports.sound import SAMPLE_RATE, read_wav
 if TYPE_CHECKING:
     from story.bench.cell import Cell
     from story.bench.scenarios import Scenario
+    from story.bench.transports.choice import Connect
     from story.core.plugins import Plugins
     from story.core.registry import Registry
     from story.core.settings import Settings
@@ -44,7 +45,8 @@ class _OneCallEmulation(Emulation):
 @dataclass(frozen=True)
 class Stand:
     """emulation: the minds and latencies of emulated vendors, None where the real ones are called. seed: of drawn
-    latencies and faults. max_duration: of a call, seconds."""
+    latencies and faults. max_duration: of a call, seconds. connect: makes what a call is held over, None for a line in
+    this process."""
 
     plugins: Plugins
     settings: Settings
@@ -52,6 +54,7 @@ class Stand:
     max_duration: float
     emulation: Emulation | None = None
     seed: int = 0
+    connect: Connect | None = None
 
     @property
     def registry(self) -> Registry:
@@ -77,12 +80,16 @@ class Stand:
         async with emulator(own) as server:
             yield Vendors(redirected(self.settings, server.url), VendorLog(own.journal, latencies))
 
-    def knowing(self, scenarios: Iterable[Scenario]) -> Stand:
-        """One whose emulated recognisers know the recordings of the scenarios by heart."""
+    def knowing(self, scenarios: Iterable[Scenario], *, coded: bool = False) -> Stand:
+        """One whose emulated recognisers know the recordings of the scenarios by heart, coded: as Opus makes them."""
         clips = [clip for scenario in scenarios for clip in _clips(scenario)]
         if self.emulation is None or not clips:
             return self
         clips.append(_clip(MURMUR, (("Mm-hmm.", 0.02, 0.57),)))
+        if coded:
+            from story.bench.transports.coded import as_coded
+
+            clips = [one for clip in clips for one in as_coded(clip)]
         ears = ClipEars(tuple(clips), unknown=self.emulation.ears)
         return replace(self, emulation=replace(self.emulation, ears=ears))
 

@@ -33,8 +33,8 @@ def dollars(cost: float | None, *, assumed: bool = False) -> str:
     return "-" if cost is None else f"${cost:.4f}{'*' if assumed else ''}"
 
 
-def figures(found: Sequence[StackFigures]) -> None:
-    """The table of a run, the quickest first, and what went wrong below it."""
+def figures(found: Sequence[StackFigures], held: str = "") -> None:
+    """The table of a run, the quickest first, and what went wrong below it. held: how the calls were."""
     out = console()
     ordered = sorted(found, key=lambda one: one.latency[50] if one.latency else float("inf"))
     rows = table("STACK", "CALLS", "P50", "P95", "HAND", "STOP", "WER", "FACTS", "$/MIN")
@@ -49,7 +49,8 @@ def figures(found: Sequence[StackFigures]) -> None:
     out.print(
         Text(
             "\np50, p95: ms from the caller's last sound to the agent's first; hand: the same over a handoff; stop: "
-            "from a caller who breaks in to silence (p50); wer: word errors; facts gathered right.",
+            "from a caller who breaks in to silence (p50); wer: word errors; facts gathered right."
+            f"{_sentence(held)}",
             style=FAINT,
         )
     )
@@ -121,8 +122,8 @@ def remarks(one: StackFigures) -> list[str]:
     return found
 
 
-def spreads(found: Sequence[StackFigures]) -> None:
-    """The percentiles of the response latency with their ranges, and its stages."""
+def spreads(found: Sequence[StackFigures], held: str = "") -> None:
+    """The percentiles of the response latency with their ranges, and its stages. held: how the calls were."""
     out = console()
     rows = table("STACK", "N", "P50", "P90", "P95", "P99", "STAGES (MEAN)")
     rows.padding = (0, 1, 0, 0)
@@ -134,6 +135,12 @@ def spreads(found: Sequence[StackFigures]) -> None:
         stages = ", ".join(f"{name} {milliseconds(mean)}" for name, mean in one.stages.items())
         rows.add_row(one.stack.replace("+", " +"), str(one.latency.count), *cells, stages)
     out.print(rows)
+    if held:
+        out.print(Text(f"\nms.{_sentence(held)}", style=FAINT))
+
+
+def _sentence(held: str) -> str:
+    return f" The calls were held {held}." if held else ""
 
 
 def _range(found: Spread, share: int) -> str:
@@ -150,8 +157,8 @@ def verdicts(found: Sequence[Verdict]) -> None:
         out.print(Text.assemble(mark, f"  {one.stack}: {one.what} {one.found}, {bound} {one.limit}"))
 
 
-def changes(found: Sequence[Change]) -> None:
-    """What differs between two runs."""
+def changes(found: Sequence[Change], before: str = "", after: str = "") -> None:
+    """What differs between two runs. before, after: how their calls were held."""
     out = console()
     rows: Table = table("STACK", "FIGURE", "A", "B", "CHANGE", "95% RANGE", "P")
     rows.padding = (0, 1, 0, 0)
@@ -166,6 +173,8 @@ def changes(found: Sequence[Change]) -> None:
     out.print(
         Text(f"\n{sure} of {len(found)} differ for sure (p < 0.05, all of them looked at together).", style=FAINT)
     )
+    if before and after and before != after:
+        out.print(Text(f"The calls of A were held {before}, those of B {after}.", style=ODD))
 
 
 def calibration(found: Sequence[Stage]) -> None:

@@ -16,7 +16,7 @@ from story.core.captions import Captions
 from story.core.errors import AudioError
 from story.transports.floor import PATIENCE_SECONDS, SETTLE_SECONDS, Floor
 from story.transports.interrupts import hang_up_on_interrupt
-from story.transports.playout import Line
+from story.transports.playout import Line, PacedLine
 from story.transports.sound import SAMPLE_RATE, Recording, Samples, check_writable, read_wav
 from story.transports.synchronizer import Synchronizer
 
@@ -65,7 +65,7 @@ class FileTransport:
         self._patience = patience
         self._settle = settle
         self._heard = 0.0
-        self._line: Line | None = None
+        self._line: PacedLine | None = None
         self._synchronizer: Synchronizer | None = None
         self._recording: Recording | None = None
 
@@ -76,9 +76,13 @@ class FileTransport:
 
     async def attach(self, call: Call, session: AgentSession[Any]) -> None:
         self._call = call
-        self._line = line = Line(self._on_frame, self._way())
         self._floor = floor = Floor(settle=self._settle, patience=self._patience, clock=asyncio.get_running_loop().time)
         floor.watch(session)
+        self._line = await self._connected(call, session)
+
+    async def _connected(self, call: Call, session: AgentSession[Any]) -> PacedLine:
+        """The line that leads to the session."""
+        line = Line(self._on_frame, self._way())
         line.agent.on("playback_started", self._on_started)
         line.agent.on("playback_finished", self._on_finished)
         # cuts the text of an interrupted turn where its sound was cut
@@ -86,20 +90,20 @@ class FileTransport:
         session.input.audio = line.caller
         session.output.audio = self._synchronizer.audio_output
         session.output.transcription = self._synchronizer.text_output
+        return line
 
     async def run(self) -> None:
         assert self._line is not None
         if self._out is not None:
             self._recording = Recording(self._out, expected=self._expected)
         with self._interruptible():
-            await _first_of(self._line.run(), self._converse(self._line))
+            await first_of(self._line.run(), self._converse(self._line))
 
     async def aclose(self) -> None:
         """Raises AudioError where the recording can't be finished."""
         try:
             if self._line is not None:
-                self._line.caller.close()
-                self._line.agent.hang_up()
+                self._line.close()
             if self._synchronizer is not None:
                 await self._synchronizer.aclose()
         finally:
@@ -110,7 +114,7 @@ class FileTransport:
         """Within it Ctrl-C hangs up."""
         return hang_up_on_interrupt(self._call)
 
-    async def _converse(self, line: Line) -> None:
+    async def _converse(self, line: PacedLine) -> None:
         for number, turn in enumerate(self._turns, start=1):
             if number in self._barge_in:
                 await self._break_in(line, turn, self._barge_in[number])
@@ -122,7 +126,7 @@ class FileTransport:
             self._floor.caller_ended()
         await asyncio.Event().wait()
 
-    async def _break_in(self, line: Line, turn: Samples, seconds: float) -> None:
+    async def _break_in(self, line: PacedLine, turn: Samples, seconds: float) -> None:
         """Speak as soon as the agent has spoken for `seconds` since the caller's last turn began, or has finished."""
         free = asyncio.create_task(self._floor.until_free())
 
@@ -143,8 +147,8 @@ class FileTransport:
         self._heard = 0.0
         self._floor.caller_began()
 
-    def _spoken(self, line: Line) -> float:
-        return self._heard + (line.agent.position if self._floor.answering else 0.0)
+    def _spoken(self, line: PacedLine) -> float:
+        return self._heard + (line.position if self._floor.answering else 0.0)
 
     def _on_started(self, _: PlaybackStartedEvent) -> None:
         self._floor.agent_began()
@@ -163,7 +167,7 @@ class FileTransport:
             self._recording.write(caller, agent)
 
 
-async def _first_of(*several: Coroutine[Any, Any, object]) -> None:
+async def first_of(*several: Coroutine[Any, Any, object]) -> None:
     """Run them together until one returns or raises, then stop the others."""
     tasks = [asyncio.create_task(one) for one in several]
     try:

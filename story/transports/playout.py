@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 
@@ -193,7 +194,7 @@ class CallerInput(io.AudioInput):
         self._waiting = 0
 
 
-class Line:
+class PacedLine(ABC):
     """Both directions of a call in step, as a telephone line has them: 20 ms each way at every tick of one clock.
 
     `on_frame(caller, agent)` gets what was said and what was played in the same 20 ms. `through(caller)` makes of what
@@ -206,32 +207,40 @@ class Line:
         on_frame: Callable[[Samples, Samples], None] | None = None,
         through: Callable[[Samples], Samples] | None = None,
     ) -> None:
-        self.caller = CallerInput()
-        self.agent = Playout()
         self.began: float | None = None
         """When its first tick began (the loop's clock, seconds); None before that."""
+        self._ticks = 0
         self._on_frame = on_frame
         self._through = through
         self._speech = np.zeros(0, np.int16)
         self._spoken = asyncio.Event()
         self._due: Callable[[], bool] | None = None
 
+    @property
+    @abstractmethod
+    def position(self) -> float:
+        """Seconds that the agent has said of what it is saying."""
+
+    @property
+    def now(self) -> float:
+        """When the tick that is under way began, by the line's clock."""
+        return (self.began or 0.0) + self._ticks * FRAME_SECONDS
+
     async def run(self) -> None:
         """Tick until cancelled."""
         loop = asyncio.get_running_loop()
-        start = self.began = loop.time()
+        self.began = loop.time()
         count = int(SAMPLE_RATE * FRAME_SECONDS)
-        number = 0
         while True:
-            caller, agent = self._next(count), self.agent.pull(count)
-            number += 1
+            caller, agent = self._next(count), self._pull(count)
             # Also when late: others get their turn on the loop between the ticks that catch up.
-            await asyncio.sleep(max(0.0, start + number * FRAME_SECONDS - loop.time()))
+            await asyncio.sleep(max(0.0, self.now + FRAME_SECONDS - loop.time()))
             if self._through:
                 caller = self._through(caller)
-            self.caller.push(caller)  # whole only now, as it would come from a microphone
+            self._push(caller)  # whole only now, as it would come from a microphone
             if self._on_frame:
                 self._on_frame(caller, agent)
+            self._ticks += 1
 
     async def speak(self, speech: Samples, *, when: Callable[[], bool] | None = None) -> None:
         """Say `speech` from the next tick on; returns when its last sample has been said.
@@ -243,6 +252,18 @@ class Line:
         self._spoken.clear()
         await self._spoken.wait()
 
+    @abstractmethod
+    def close(self) -> None:
+        """Nothing is said or heard any more."""
+
+    @abstractmethod
+    def _push(self, caller: Samples) -> None:
+        """Send what the caller has said."""
+
+    @abstractmethod
+    def _pull(self, count: int) -> Samples:
+        """The next `count` samples for the caller to hear."""
+
     def _next(self, count: int) -> Samples:
         if self._due is not None:
             if not self._due():
@@ -253,3 +274,30 @@ class Line:
             self._spoken.set()
             speech = np.pad(speech, (0, count - len(speech)))
         return speech
+
+
+class Line(PacedLine):
+    """A line with a call in this process at its other end, whose input is `caller` and whose output is `agent`."""
+
+    def __init__(
+        self,
+        on_frame: Callable[[Samples, Samples], None] | None = None,
+        through: Callable[[Samples], Samples] | None = None,
+    ) -> None:
+        super().__init__(on_frame, through)
+        self.caller = CallerInput()
+        self.agent = Playout()
+
+    @property
+    def position(self) -> float:
+        return self.agent.position
+
+    def close(self) -> None:
+        self.caller.close()
+        self.agent.hang_up()
+
+    def _push(self, caller: Samples) -> None:
+        self.caller.push(caller)
+
+    def _pull(self, count: int) -> Samples:
+        return self.agent.pull(count)

@@ -268,6 +268,7 @@ def test_harder_calls(tmp_path: Path) -> None:
         (["--stt", "deepgram", "--scenarios", "none.json"], "none.json: no such file"),
         (["--stt", "deepgram", "--profile", "baseline"], "add --emulate"),
         (["--stt", "deepgram", "--disturb", "nois=10"], "unknown disturbance 'nois' (did you mean noise?)"),
+        (["--stt", "deepgram", "--transport", "wbe"], "unknown transport 'wbe' (did you mean web?)"),
         (["--matrix", "none.toml"], "none.toml: no such file"),
         (["--resume", "nowhere"], "holds no run"),
         (["report", "nowhere"], "holds no run"),

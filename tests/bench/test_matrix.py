@@ -22,6 +22,7 @@ exclude = [{ stt = "local", tts = "elevenlabs" }]
 repetitions = 3
 places = ["callers"]
 emulate = { profile = "baseline" }
+transport = "web"
 """
 
 
@@ -55,6 +56,7 @@ def test_a_file_and_options_that_win_over_it(tmp_path: Path) -> None:
         "stt=deepgram+llm=gpt4o-mini+tts=cartesia", "stt=deepgram+llm=gpt4o-mini+tts=elevenlabs",
         "stt=local+llm=gpt4o-mini+tts=cartesia", "realtime=openai-realtime", "local",
     )  # fmt: skip
+    assert request.transport == "web"
     assert request.repetitions == 1 and request.places == (str(tmp_path / "callers"),)
     assert type(request).from_dict(request.as_dict()) == request
 
@@ -70,6 +72,7 @@ def test_a_file_and_options_that_win_over_it(tmp_path: Path) -> None:
         ('exclude = [{ sst = "a" }]', "exclude: unknown role 'sst'"),
         ("exclude = [1]", "exclude: is a list of tables"),
         ("emulate = { profil = 1 }", r"emulate.profil: unknown key 'profil' \(did you mean profile"),
+        ('transport = "wbe"', "m.toml:1: transport: is one of process, web, livekit"),
         ("stt =", "not valid TOML"),
     ],
 )

@@ -36,6 +36,19 @@ def find_server() -> Path | None:
     return Path(found) if found else None
 
 
+def free_ports() -> int:
+    """The first of three ports in a row that nobody uses."""
+    while True:
+        with contextlib.closing(socket.socket()) as probe:
+            probe.bind((HOST, 0))
+            port = int(probe.getsockname()[1])
+        try:
+            _check_ports(port)
+        except (ConfigError, OverflowError):
+            continue
+        return port
+
+
 @asynccontextmanager
 async def dev_server(
     port: int = DEFAULT_PORT, *, key: str = DEV_KEY, secret: str = "", more: str = ""
@@ -50,8 +63,7 @@ async def dev_server(
     program = find_server()
     if program is None:
         raise ConfigError(f"{NAME} is not on this machine: `make livekit-server` builds it, or put one on the PATH")
-    for number, kind in ((port, socket.SOCK_STREAM), (port + 1, socket.SOCK_STREAM), (port + 2, socket.SOCK_DGRAM)):
-        _check_free(number, kind)
+    _check_ports(port)
     server = LiveKitServer(f"ws://{HOST}:{port}", key, secret or secrets.token_urlsafe(32))
     with tempfile.TemporaryDirectory(prefix="story-livekit-") as folder:
         config = Path(folder) / "livekit.yaml"
@@ -76,6 +88,11 @@ def _configuration(server: LiveKitServer, port: int, more: str) -> str:
         f"rtc: {{tcp_port: {port + 1}, udp_port: {port + 2}, node_ip: {HOST}, enable_loopback_candidate: true, "
         f"interfaces: {{includes: [{LOOPBACK}]}}}}\n{more}"
     )
+
+
+def _check_ports(port: int) -> None:
+    for number, kind in ((port, socket.SOCK_STREAM), (port + 1, socket.SOCK_STREAM), (port + 2, socket.SOCK_DGRAM)):
+        _check_free(number, kind)
 
 
 def _check_free(port: int, kind: socket.SocketKind) -> None:
