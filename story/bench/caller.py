@@ -44,6 +44,7 @@ class BenchCaller(FileTransport):
         self._disturbance = disturbance = scenario.disturbance
         sounds = [disturbance.line(line.samples(), line.words) for line in scenario.lines]
         self._through = disturbance.way(sounds, seed)
+        self._silent_before = disturbance.silent_before(len(sounds), seed)
         super().__init__(sounds, out=out)
         self._scenario = scenario
         self._on_attached = on_attached
@@ -67,6 +68,9 @@ class BenchCaller(FileTransport):
 
     async def _converse(self, line: PacedLine) -> None:
         for number, (words, sound) in enumerate(zip(self._scenario.lines, self._turns, strict=True), start=1):
+            if number == self._silent_before:
+                await self._floor.until_free()
+                await asyncio.sleep(self._disturbance.silence or 0.0)
             free = asyncio.create_task(self._floor.until_free())
             try:
                 interrupt = self._disturbance.interrupt if number > 1 else None

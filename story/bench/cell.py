@@ -171,6 +171,8 @@ def _verdict(scenario: Scenario, ended: events.CallEnded, caller: BenchCaller, m
     if unanswered is not None:
         before = "the greeting" if unanswered == 1 else f"line {unanswered - 1}"
         return FAILED, "unanswered", f"nothing came after {before}"
+    if scenario.disturbance.change_of_mind and len(caller.said) < len(scenario.lines) and ended.reason == "finished":
+        return FAILED, UNFINISHED, "the agent ended the call, though the caller had changed their mind"
     wanted = ("caller_left", "finished") if scenario.hangs_up else ("finished",)
     if ended.reason not in wanted:
         return FAILED, UNFINISHED, f"the call ended because of {ended.reason}, not because it was finished"

@@ -13,7 +13,9 @@ from story.core.errors import ConfigError
 from story.core.nearest import did_you_mean
 from story.transports.sound import SAMPLE_RATE, Samples
 
-KINDS = ("noise", "loss", "narrow", "pause", "mm-hm", "interrupt")
+KINDS = ("noise", "loss", "narrow", "pause", "silence", "mm-hm", "interrupt", "wrong-name", "change-of-mind")
+_ALONE = ("narrow", "wrong-name", "change-of-mind")
+"""Kinds without an amount."""
 _NOISE_SECONDS = 10.0
 _BAND = (300.0, 3400.0)
 """Hz; of a telephone (ITU-T G.712)."""
@@ -27,7 +29,8 @@ class Disturbance:
     """noise: decibels by which the speech is louder. loss: share of the 20 ms Opus packets that don't arrive. narrow:
     the band of a telephone. pause: seconds, between two words in the middle of each line. aside: seconds of the
     agent's answer after which the caller says "mm-hm". interrupt: seconds after which they break in, from the second
-    line on."""
+    line on. silence: seconds that the caller says nothing once, where a line is due. wrong_name: they put their name
+    right. change_of_mind: they are about to leave, and stay."""
 
     noise: float | None = None
     loss: float = 0.0
@@ -35,6 +38,9 @@ class Disturbance:
     pause: float | None = None
     aside: float | None = None
     interrupt: float | None = None
+    silence: float | None = None
+    wrong_name: bool = False
+    change_of_mind: bool = False
     text: str = ""
 
     def __str__(self) -> str:
@@ -47,6 +53,12 @@ class Disturbance:
         at = _between_words(sound, words)
         silence = np.zeros(round(self.pause * SAMPLE_RATE), np.int16)
         return np.concatenate([sound[:at], silence, sound[at:]])
+
+    def silent_before(self, lines: int, seed: int) -> int | None:
+        """Before which of so many lines (the first is 1) the caller falls silent; None: before none of them."""
+        if self.silence is None:
+            return None
+        return int(np.random.default_rng(seed).integers(2, lines + 1)) if lines > 1 else 1
 
     def way(self, lines: Sequence[Samples], seed: int) -> Callable[[Samples], Samples]:
         """What the line makes of 20 ms of a caller who says `lines`. The same seed makes the same of it."""
@@ -67,7 +79,8 @@ class Disturbance:
 
 
 def disturbance_of(text: str) -> Disturbance:
-    """As it is written: "noise=10", "loss=5%", "narrow", "pause=0.8", "mm-hm=2", "interrupt=2.5", joined with "+".
+    """As it is written: "noise=10", "loss=5%", "narrow", "pause=0.8", "silence=8", "mm-hm=2", "interrupt=2.5",
+    "wrong-name", "change-of-mind", joined with "+".
 
     Raises:
         ConfigError: it means nothing.
@@ -77,8 +90,10 @@ def disturbance_of(text: str) -> Disturbance:
         kind, equals, amount = part.strip().partition("=")
         if kind not in KINDS:
             raise ConfigError(f"unknown disturbance {kind!r}{did_you_mean(kind, KINDS, otherwise=_known())}")
-        if kind == "narrow":
-            found = replace(found, narrow=True)
+        if kind in _ALONE:
+            if equals:
+                raise ConfigError(f"{part}: {kind} has no amount")
+            found = replace(found, **{kind.replace("-", "_"): True})  # type: ignore[arg-type]
             continue
         value = _amount(part, amount if equals else {"mm-hm": "2", "pause": "0.8"}.get(kind, ""))
         if kind == "loss" and not 0 < value < 1:

@@ -65,7 +65,7 @@ def hold_bench(asked: Asked) -> int:
             request = request_of(asked.options, asked.matrix)
         plain = choose(request.scenarios, [Path(place) for place in request.places])
         worse = [disturbance_of(text) for text in request.disturb]
-        scenarios = (*plain, *(scenario.disturbed(one) for one in worse for scenario in plain))
+        scenarios = (*plain, *(scenario.disturbed(one, request.seed) for one in worse for scenario in plain))
         prices = load_prices([Path(path) for path in request.prices])
         stand = _stand(asked.space, request)
         check_transport(request.transport, stand.settings)

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from story.bench.disturbance import Disturbance
+from story.bench.second_thoughts import with_a_change_of_mind, with_a_wrong_name
 from story.core.errors import AudioError, ConfigError
 from story.core.nearest import did_you_mean
 from story.core.textfile import read_text
@@ -78,9 +79,14 @@ class Scenario:
         """Of the caller's speech."""
         return sum(line.seconds for line in self.lines)
 
-    def disturbed(self, disturbance: Disturbance) -> Scenario:
-        """The same call under worse conditions, under a name of its own."""
-        return replace(self, name=f"{self.name}~{disturbance}", disturbance=disturbance)
+    def disturbed(self, disturbance: Disturbance, seed: int = 0) -> Scenario:
+        """The same call under worse conditions, under a name of its own. Raises ConfigError where they don't fit."""
+        lines = self.lines
+        if disturbance.wrong_name:
+            lines = with_a_wrong_name(self.name, lines, self.facts, seed)
+        if disturbance.change_of_mind:
+            lines = with_a_change_of_mind(self.name, lines, seed)
+        return replace(self, name=f"{self.name}~{disturbance}", lines=lines, disturbance=disturbance)
 
     def beginning(self) -> Scenario:
         """A call that is over with the answer to the first line: warm-up."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from story.emulator.assemble import emulator, pretend_keys, redirected
 from story.emulator.ears import Clip, ClipEars
 from story.emulator.emulation import Emulation
 from story.emulator.faults import Faults
-from story.emulator.hearing import Word
+from story.emulator.hearing import Ears, Word
 from story.emulator.journal import Journal
 from story.transports.sound import SAMPLE_RATE, read_wav
 
@@ -46,7 +46,7 @@ class _OneCallEmulation(Emulation):
 class Stand:
     """emulation: the minds and latencies of emulated vendors, None where the real ones are called. seed: of drawn
     latencies and faults. max_duration: of a call, seconds. connect: makes what a call is held over, None for a line in
-    this process."""
+    this process. ears: of emulated vendors, by the scenario they hear."""
 
     plugins: Plugins
     settings: Settings
@@ -55,6 +55,7 @@ class Stand:
     emulation: Emulation | None = None
     seed: int = 0
     connect: Connect | None = None
+    ears: Mapping[str, Ears] = field(default_factory=dict)
 
     @property
     def registry(self) -> Registry:
@@ -72,7 +73,7 @@ class Stand:
         own = _OneCallEmulation(
             brain=self.emulation.brain,
             voice=self.emulation.voice,
-            ears=self.emulation.ears,
+            ears=self.ears.get(cell.scenario, self.emulation.ears),
             latencies=latencies,
             faults=Faults(list(self.emulation.faults.faults), seed=seed),
             journal=Journal(),
@@ -81,17 +82,23 @@ class Stand:
             yield Vendors(redirected(self.settings, server.url), VendorLog(own.journal, latencies))
 
     def knowing(self, scenarios: Iterable[Scenario], *, coded: bool = False) -> Stand:
-        """One whose emulated recognisers know the recordings of the scenarios by heart, coded: as Opus makes them."""
-        clips = [clip for scenario in scenarios for clip in _clips(scenario)]
-        if self.emulation is None or not clips:
+        """One whose emulated recognisers know by heart what the caller of each scenario says (of that alone, as two
+        callers may begin a line alike), coded: as Opus makes it."""
+        if self.emulation is None:
             return self
+        return replace(self, ears={one.name: ears for one in scenarios if (ears := self._ears(one, coded)) is not None})
+
+    def _ears(self, scenario: Scenario, coded: bool) -> Ears | None:
+        """None where no words are known."""
+        clips = _clips(scenario)
+        if self.emulation is None or not clips:
+            return None
         clips.append(_clip(MURMUR, (("Mm-hmm.", 0.02, 0.57),)))
         if coded:
             from story.bench.transports.coded import as_coded
 
             clips = [one for clip in clips for one in as_coded(clip)]
-        ears = ClipEars(tuple(clips), unknown=self.emulation.ears)
-        return replace(self, emulation=replace(self.emulation, ears=ears))
+        return ClipEars(tuple(clips), unknown=self.emulation.ears)
 
     async def aclose(self) -> None:
         if self.emulation is not None:

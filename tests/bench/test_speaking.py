@@ -123,3 +123,29 @@ def test_a_plan_speaks_nothing(
 def test_models_that_hear_nobody_need_no_voice(capsys: pytest.CaptureFixture[str]) -> None:
     assert story("llm", "gpt4o-mini", "--caller-voice", "local", "--emulate") == 2
     assert "llm gets their words" in capsys.readouterr().err
+
+
+@pytest.mark.full
+@pytest.mark.timeout(400)
+@pytest.mark.weights("hibari")
+def test_callers_with_second_thoughts(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    models = [*CALL[:8], "--emulate", "--profile", "baseline", "--scenario", "maria", "--concurrency", "1"]
+    assert story(*models, "--disturb", "wrong-name+change-of-mind+silence=4", "--out", str(run)) == 0
+    with Results.open(run) as results:
+        plain, worse = (result.outcome for result in results.all())
+    assert (worse.status, worse.facts) == ("ok", {"name": True, "location": True}), worse.reason
+    assert "no, sorry, it's Maria" in worse.heard and len(worse.turns) == 4
+    assert worse.dead_air >= 4 > plain.dead_air
+
+
+@pytest.mark.slow
+@pytest.mark.weights("hibari")
+def test_a_wrong_name_that_is_believed_is_a_wrong_fact(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert story(*CALL, "--disturb", "wrong-name", "--out", str(run)) == 0
+    with Results.open(run) as results:
+        found = {result.scenario: result.outcome.facts for result in results.all()}
+    assert found == {"john": {"name": True}, "john~wrong-name": {"name": False}}, (
+        "the script of the door knows no better"
+    )
