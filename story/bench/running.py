@@ -31,6 +31,7 @@ from story.emulator.assemble import TONES, assemble
 from story.emulator.vendors import VENDORS
 from story.fetching import fetch
 from story.logs import logged
+from story.transports.interrupts import stopped_as_interrupted
 
 if TYPE_CHECKING:
     from story.workspace import Workspace
@@ -78,6 +79,7 @@ def hold_bench(asked: Asked) -> int:
             about = {"request": request.as_dict(), "machine": machine()}
             results = closing.enter_context(Results.create(folder, about))
         closing.enter_context(results.locked())
+        closing.enter_context(stopped_as_interrupted())
         if speaking:
             try:
                 scenarios = _spoken(scenarios, speaking, asked, request, results.folder)

@@ -22,6 +22,19 @@ STOPS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr
 
 
 @contextmanager
+def stopped_as_interrupted() -> Iterator[None]:
+    """Within the block, which the main thread enters, a signal to stop does what Ctrl-C does."""
+    before = {number: signal.getsignal(number) for number in STOPS}
+    for number in before:
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def hang_up_on_interrupt(call: Call) -> Iterator[None]:
     """Within the block the first SIGINT ends `call` as caller_left, and a signal to stop as shutdown.
 

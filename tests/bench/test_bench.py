@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -175,7 +176,8 @@ def test_it_goes_on_with_the_calls_that_are_missing(run: Path, tmp_path: Path) -
 
 
 @pytest.mark.full
-def test_what_is_done_by_ctrl_c_is_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_done_when_it_is_stopped_is_kept(stop: signal.Signals, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     command = [
         sys.executable,
@@ -188,6 +190,7 @@ def test_what_is_done_by_ctrl_c_is_kept(tmp_path: Path) -> None:
         "3",
         "--concurrency",
         "1",
+        "--record",
         "--out",
         str(folder),
     ]
@@ -195,12 +198,14 @@ def test_what_is_done_by_ctrl_c_is_kept(tmp_path: Path) -> None:
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("[1/3]"):
-            process.send_signal(signal.SIGINT)
+            while not list(folder.glob("recordings/.*.part")):  # the second call is being held
+                time.sleep(0.05)
+            process.send_signal(stop)
             break
     told = process.stderr.read()
     assert process.wait(timeout=30) == 130
     assert "stopped; the 1 calls that had ended are kept" in told and "Traceback" not in told
-    assert len(outcomes_of(folder)) == 1
+    assert len(outcomes_of(folder)) == 1 and not list(folder.glob("recordings/.*"))
     assert story("--resume", str(folder)) == 0
     assert [outcome["status"] for outcome in outcomes_of(folder)] == ["ok"] * 3
 
