@@ -7,18 +7,17 @@ import json
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from story.transports.livekit.dev_server import DEV_KEY, _configuration, find_server
+from story.transports.livekit.dev_server import DEV_KEY, _configuration, find_server, free_ports
 from story.transports.livekit.server_access import VARIABLES, LiveKitServer, ServerError, check
 
 ROOT = Path(__file__).parents[3]
@@ -27,21 +26,6 @@ STACKS = ("--intro-stack", "deepgram+gpt4o-mini", "--story-stack", "openai-realt
 EMULATED = ("--emulate", "--brain", "script", "--heard", str(CALLERS), "--speech", "tones")
 SECRET = "a secret that all servers of these tests have"
 PATIENCE = 60.0
-
-
-def free_ports() -> int:
-    """The first of three ports in a row that nobody uses."""
-    while True:
-        with closing(socket.socket()) as first:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-            try:
-                with closing(socket.socket()) as second, closing(socket.socket(type=socket.SOCK_DGRAM)) as third:
-                    second.bind(("127.0.0.1", port + 1))
-                    third.bind(("127.0.0.1", port + 2))
-            except OSError:
-                continue
-        return port
 
 
 class ServerProcess:

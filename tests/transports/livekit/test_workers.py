@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from story.core.errors import StoryError
+from story.transports.livekit.dev_server import free_ports
 from story.transports.livekit.dispatch import dispatch
 from story.transports.livekit.orders import Order
 from story.transports.livekit.server_access import LiveKitServer, ServerError, check
@@ -24,7 +25,6 @@ from tests.transports.livekit.running import (
     STACKS,
     ServerProcess,
     StoryRun,
-    free_ports,
     livekit_server,
     worker,
 )
