@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
-from story.bench.outcome import OK
+from story.bench.outcome import OK, TurnFigures
 from story.bench.store import Result
+from story.bench.summary import LATE_SECONDS
+from story.bench.transports.choice import PROCESS
 from story.core.errors import ConfigError
 
 SHARE, SECONDS = 0.05, 0.010
 """By no more than this share, or these seconds where they are more, may what is found be off."""
-_MEASURED = {"stt": "final", "llm": "llm", "tts": "tts"}
+DISTURBED = "~"
+"""In the name of a scenario under worse conditions."""
+ROLES = ("stt", "llm", "tts", "realtime", "speech", "ear")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One stage of one turn, seconds.
+
+    given: what was to pass at the vendor's. log: what passed by the vendor's log. measured: what the benchmark found.
+    before, after: of that, the plugin's share before the vendor had all it needed, and after it answered;
+    before_least, before_most, after_most: the limits of it.
+    """
+
+    given: float
+    log: float
+    measured: float
+    before: float
+    after: float
+    before_least: float
+    before_most: float
+    after_most: float
+
+    @property
+    def off(self) -> float:
+        """By how much there is more, without the plugin's share, than there was to be."""
+        return self.measured - self.before - self.after - self.given
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Of one role of one stack, medians in seconds over `count` turns.
-
-    given: the latency that was injected. log: what the vendor's log says that it took. measured: what the benchmark
-    found. way: of that, the plugin's share: its chunking, its connection, its decoding.
-    """
+    """One stage of one stack: medians in seconds over `count` turns, see `Row`."""
 
     stack: str
     role: str
@@ -29,37 +54,104 @@ class Stage:
     given: float
     log: float
     measured: float
-    way: float
+    before: float
+    after: float
+    before_least: float
+    before_most: float
+    after_most: float
+    off: float
+
+    @property
+    def share(self) -> float:
+        """The plugin's."""
+        return self.before + self.after
 
     @property
     def rest(self) -> float:
-        """What is measured, without the plugin's share."""
-        return self.measured - self.way
+        """What is found, without the plugin's share."""
+        return self.given + self.off
 
     @property
     def found(self) -> bool:
-        return abs(self.rest - self.given) <= max(SHARE * self.given, SECONDS)
+        """Whether what is left is what was injected: the whole turn to 10 ms, as its stages add up to it."""
+        return abs(self.off) <= (SECONDS if self.role == "ear" else max(SHARE * self.given, SECONDS)) and abs(
+            self.log - self.given
+        ) <= max(SHARE * self.given, SECONDS)
+
+    @property
+    def within(self) -> bool:
+        """Whether the plugin took no longer than it is known to, and nothing came before it could."""
+        parts = (self.before, self.before_least, self.before_most), (self.after, 0.0, self.after_most)
+        return all(least - SECONDS <= seconds <= most + SECONDS for seconds, least, most in parts)
 
 
-def calibrate(results: Sequence[Result]) -> list[Stage]:
-    """Stage by stage of each stack.
+@dataclass(frozen=True)
+class Calibration:
+    """late: calls that were left out as the machine was busy."""
+
+    stages: Sequence[Stage]
+    late: int
+
+    @property
+    def holds(self) -> bool:
+        return all(stage.found and stage.within for stage in self.stages)
+
+
+def check_held(about: Mapping[str, Any]) -> None:
+    """See whether a run can be calibrated. about: what its results keep of it. Raises ConfigError."""
+    transport = about.get("request", {}).get("transport", PROCESS)
+    if transport != PROCESS:
+        raise ConfigError(f"these calls were held over {transport}, which takes time of its own: calibrate in process")
+
+
+def calibrate(results: Sequence[Result]) -> Calibration:
+    """Stage by stage of each stack; calls whose sound was made worse are no measure.
 
     Raises:
         ConfigError: the vendors were not emulated, or nothing was measured.
     """
-    turns: dict[tuple[str, str], list[tuple[float, float, float, float]]] = {}
-    for result in results:
-        if result.outcome.status != OK:
+    rows: dict[tuple[str, str], list[Row]] = {}
+    held = [result for result in results if result.outcome.status == OK and DISTURBED not in result.scenario]
+    late = [result for result in held if result.outcome.lag > LATE_SECONDS]
+    for result in held:
+        if result in late:
             continue
         for turn in result.outcome.turns:
-            for role, name in _MEASURED.items():
-                measured, log = getattr(turn, name), turn.log
-                if measured is not None and f"{role}_given" in log:
-                    row = (log[f"{role}_given"], log[role], measured, log[f"{role}_way"])
-                    turns.setdefault((result.stack, role), []).append(row)
-    if not turns:
+            for role in ROLES:
+                if (row := _row(turn, role)) is not None:
+                    rows.setdefault((result.stack, role), []).append(row)
+    if not rows and late:
+        raise ConfigError(f"this machine was too busy in all of the {len(late)} calls: run it again on a quiet one")
+    if not rows:
         raise ConfigError("no call of this run went to emulated vendors: run it with --emulate --profile baseline")
-    found: list[Stage] = []
-    for (stack, role), rows in turns.items():
-        found.append(Stage(stack, role, len(rows), *(median(column) for column in zip(*rows, strict=True))))
-    return found
+    return Calibration([_stage(stack, role, found) for (stack, role), found in rows.items()], len(late))
+
+
+def _row(turn: TurnFigures, role: str) -> Row | None:
+    measured, log = _measured(turn, role), turn.log
+    if measured is None or f"{role}_before" not in log:
+        return None
+    before, after = log[f"{role}_before"], log[f"{role}_after"]
+    limits = log.get(f"{role}_before_least", 0.0), log[f"{role}_before_most"], log[f"{role}_after_most"]
+    return Row(log[f"{role}_given"], log[role], measured, before, after, *limits)
+
+
+def _measured(turn: TurnFigures, role: str) -> float | None:
+    match role:
+        case "stt":
+            return turn.final
+        case "llm":
+            return turn.llm
+        case "tts":
+            return turn.tts
+        case "realtime":
+            return turn.realtime
+        case "speech":  # from the caller's last sound to the model's first
+            return None if turn.latency is None else turn.latency - turn.stages.get("line", 0.0)
+        case _:
+            return sum(turn.stages.values())
+
+
+def _stage(stack: str, role: str, rows: Sequence[Row]) -> Stage:
+    names = ("given", "log", "measured", "before", "after", "before_least", "before_most", "after_most", "off")
+    return Stage(stack, role, len(rows), *(median(getattr(row, name) for row in rows) for name in names))

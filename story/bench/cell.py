@@ -197,7 +197,7 @@ def _turn(one: Heard, led: Parts | None, log: VendorLog | None, began: float, *,
         stopped=None if one.stopped is None or not one.said.barged else _rounded(one.stopped - one.said.onset),
         handoff=handoff,
         stages={} if led is None else led.stages.as_dict(),
-        log={} if led is None or log is None else log.stages(led, began + one.said.end),
+        log={} if led is None or log is None else log.stages(led, began + one.said.end, began + (one.answer or 0.0)),
         **figures,
     )
 

@@ -316,9 +316,11 @@ def calibrate(run: Run) -> None:
     """Compare an emulated run with the vendors' own log: are the injected latencies found back?"""
     from story.bench import terminal
     from story.bench.calibration import calibrate as compared
+    from story.bench.calibration import check_held
     from story.bench.store import Results
 
     with Results.open(run) as results:
-        stages = compared(results.all())
-    terminal.calibration(stages)
-    raise typer.Exit(0 if all(stage.found for stage in stages) else EXIT_FAILED)
+        check_held(results.about)
+        found = compared(results.all())
+    terminal.calibration(found)
+    raise typer.Exit(0 if found.holds else EXIT_FAILED)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from story.bench.caller import MURMUR
-from story.bench.log import NotedLatencies, VendorLog
+from story.bench.log import VendorLog
+from story.bench.noted import NotedEars, NotedLatencies
 from story.emulator.assemble import emulator, pretend_keys, redirected
 from story.emulator.ears import Clip, ClipEars
 from story.emulator.emulation import Emulation
@@ -70,16 +71,17 @@ class Stand:
             return
         seed = cell.seed(self.seed)
         latencies = NotedLatencies(self.emulation.latencies.profile, seed=seed)
+        ears = NotedEars(self.ears.get(cell.scenario, self.emulation.ears))
         own = _OneCallEmulation(
             brain=self.emulation.brain,
             voice=self.emulation.voice,
-            ears=self.ears.get(cell.scenario, self.emulation.ears),
+            ears=ears,
             latencies=latencies,
             faults=Faults(list(self.emulation.faults.faults), seed=seed),
             journal=Journal(),
         )
         async with emulator(own) as server:
-            yield Vendors(redirected(self.settings, server.url), VendorLog(own.journal, latencies))
+            yield Vendors(redirected(self.settings, server.url), VendorLog(own.journal, latencies, ears))
 
     def knowing(self, scenarios: Iterable[Scenario], *, coded: bool = False) -> Stand:
         """One whose emulated recognisers know by heart what the caller of each scenario says (of that alone, as two

@@ -13,7 +13,7 @@ from story.bench.summary import StackFigures
 from story.tables import BAD, FAINT, GOOD, ODD, console, table
 
 if TYPE_CHECKING:
-    from story.bench.calibration import Stage
+    from story.bench.calibration import Calibration
     from story.bench.compare import Change
     from story.bench.gate import Verdict
 
@@ -177,18 +177,21 @@ def changes(found: Sequence[Change], before: str = "", after: str = "") -> None:
         out.print(Text(f"The calls of A were held {before}, those of B {after}.", style=ODD))
 
 
-def calibration(found: Sequence[Stage]) -> None:
+def calibration(found: Calibration) -> None:
     """Injected latencies beside those that were found."""
     out = console()
-    rows = table("STACK", "ROLE", "N", "INJECTED", "LOG", "FOUND", "PLUGIN", "")
+    rows = table("STACK", "STAGE", "N", "INJECTED", "LOG", "FOUND", "PLUGIN", "MOST", "")
     rows.padding = (0, 1, 0, 0)
-    for one in found:
-        mark = Text("found", style=GOOD) if one.found else Text("OFF", style=BAD)
-        times = [milliseconds(seconds) for seconds in (one.given, one.log, one.measured, one.way)]
+    for one in found.stages:
+        words = (
+            "found" if one.found and one.within else "OFF" if one.within else "PLUGIN" if one.found else "OFF, PLUGIN"
+        )
+        mark = Text(words, style=GOOD if words == "found" else BAD)
+        most = one.before_most + one.after_most
+        times = [milliseconds(seconds) for seconds in (one.given, one.log, one.measured, one.share, most)]
         rows.add_row(one.stack.replace("+", " +"), one.role, str(one.count), *times, mark)
     out.print(rows)
-    out.print(
-        Text(
-            "\nms, medians; found, without the plugin's share, has to be as injected within 5 % or 10 ms.", style=FAINT
-        )
-    )
+    note = "\nms, medians; found, without the plugin's share, has to be as injected within 5 % or 10 ms."
+    if found.late:
+        note += f"\n{found.late} calls were left out: this machine was busy."
+    out.print(Text(note, style=FAINT))
