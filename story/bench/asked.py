@@ -24,9 +24,10 @@ _NUMBERS = {
     "max_cost": 0,
     "max_time": 0,
     "seed": 0,
+    "retry": 0,
 }
 """Names of numbers, and the least that each may be."""
-_WHOLE = ("repetitions", "warm_up", "concurrency", "seed")
+_WHOLE = ("repetitions", "warm_up", "concurrency", "seed", "retry")
 _KEYS = (*_CHOICES, *_RULES, *_NAMES, *_NUMBERS, "chain", "record", "emulate", "caller_voice", "transport")
 _REST = ("chain", "record", "emulate", "component", "caller_voice", "transport")
 _EMULATE = ("brain", "heard", "speech", "profile", "faults")

@@ -108,6 +108,12 @@ def bench(
     resume: Annotated[
         Path | None, typer.Option("--resume", metavar="RUN", help="Hold the calls that a run has no result of.")
     ] = None,
+    retry: Annotated[
+        int | None, typer.Option("--retry", min=0, help="Hold calls again that a vendor made fail. [0]")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="With --resume: also those that failed.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, how long and how dear.")] = False,
     emulate: emulating.Emulate = False,
     brain: emulating.Brain = None,
@@ -131,12 +137,15 @@ def bench(
         "include": include, "scenarios": scenario, "places": scenarios, "chain": chain, "repetitions": repetitions,
         "warm_up": warm_up, "concurrency": concurrency, "max_duration": max_duration, "max_cost": max_cost,
         "max_time": max_time, "prices": prices, "record": record or None, "seed": seed, "disturb": disturb,
-        "emulate": emulated, "caller_voice": caller_voice, "transport": transport,
+        "emulate": emulated, "caller_voice": caller_voice, "transport": transport, "retry": retry,
     }  # fmt: skip
     given = _said(given)
     if resume is not None and (given or matrix is not None or out is not None):
         raise typer.BadParameter("--resume takes all options from the run that it goes on with: leave out the others")
-    asked = Asked(usable(ctx.obj, env_file), given, matrix=matrix, out=out, resume=resume, dry_run=dry_run, yes=yes)
+    if retry_failed and resume is None:
+        raise typer.BadParameter("--retry-failed is for a run that is there: name it with --resume RUN")
+    space = usable(ctx.obj, env_file)
+    asked = Asked(space, given, matrix, out, resume, retry_failed, dry_run=dry_run, yes=yes)
     raise typer.Exit(hold_bench(asked))
 
 

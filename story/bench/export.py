@@ -15,6 +15,8 @@ from story.bench.summary import STAGES, StackFigures
 
 _PLAIN = tuple(f.name for f in fields(TurnFigures) if f.name not in ("stages", "log"))
 
+_CALL = ("stack", "scenario", "repetition", "held", "status", "kind", "held_again")
+
 
 def as_json(about: dict[str, Any], figures: Sequence[StackFigures], results: Sequence[Result]) -> str:
     """The whole run."""
@@ -34,12 +36,10 @@ def as_csv(results: Sequence[Result], held: str = "") -> str:
     """One line a turn; a call without any has one line all the same. held: how the calls were."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["stack", "scenario", "repetition", "held", "status", "kind", *_PLAIN, *(f"stage_{s}" for s in STAGES)]
-    )
+    writer.writerow([*_CALL, *_PLAIN, *(f"stage_{s}" for s in STAGES)])
     for result in results:
         outcome = result.outcome
-        call = [result.stack, result.scenario, result.repetition, held, outcome.status, outcome.kind]
+        call = [*result.key, held, outcome.status, outcome.kind, outcome.held_again]
         for turn in outcome.turns:
             plain = [getattr(turn, name) for name in _PLAIN]
             writer.writerow([*call, *plain, *(turn.stages.get(stage) for stage in STAGES)])

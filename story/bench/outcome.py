@@ -9,6 +9,8 @@ from typing import Any
 OK, FAILED, UNBUILT = "ok", "failed", "unbuilt"
 UNFINISHED = "unfinished"
 """The kind of failure of a call that went well as far as it went."""
+OUTSIDE = frozenset(("stt", "llm", "tts", "realtime", "lost"))
+"""Kinds of failure that are a vendor's or the network's."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Outcome:
     of them that the call survived. dead_air, talk_over, duration, lag (the event loop was late by, 95th percentile):
     seconds. usage: as the call tells it. cost: in dollars; None where a price is missing. assumed: a price of it has
     no source. unpriced: the models without one. asides: times that the caller said "mm-hm"; false_yields: those for
-    which the agent broke off.
+    which the agent broke off. held_again: times that it was held before, and failed.
     """
 
     status: str
@@ -84,6 +86,7 @@ class Outcome:
     assumed: bool = False
     unpriced: tuple[str, ...] = ()
     recording: str = ""
+    held_again: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -30,6 +30,7 @@ class Request:
     count. concurrency: calls at a time. emulate: the options of emulated vendors by name, None for real ones.
     max_duration: of a call, seconds. max_cost: dollars, max_time: seconds, after which no further call begins.
     prices: files. record: keep the sound of each call. disturb: disturbances, each of a further call.
+    retry: how often a call is held again that a vendor or the network made fail.
     component: the role of models that are looked at alone; None for whole calls. caller_voice: who speaks the lines of
     callers that have no recording, whatever their scenarios say; None: as they say (a tts). transport: what carries the
     calls."""
@@ -51,6 +52,7 @@ class Request:
     disturb: tuple[str, ...] = ()
     component: str | None = None
     caller_voice: str | None = None
+    retry: int = 0
     transport: str = PROCESS
 
     def cells(self, scenarios: tuple[Scenario, ...]) -> list[Cell]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from story.bench.cell import Cell, hold, planned
 from story.bench.component import hold_component, planned_component
-from story.bench.outcome import FAILED, UNBUILT, Outcome
+from story.bench.outcome import FAILED, OUTSIDE, UNBUILT, Outcome
 from story.bench.prices import Prices
 from story.bench.request import Request
 from story.bench.scenarios import Scenario
@@ -30,7 +31,8 @@ Tell = Callable[[str], None]
 
 @dataclass
 class Runner:
-    """plans: the stacks that can be built. unbuilt: those that can't, and why. tell: progress, line by line."""
+    """plans: the stacks that can be built. unbuilt: those that can't, and why. tell: progress, line by line.
+    retry_failed: hold the calls once more that failed before this run was taken up again."""
 
     request: Request
     scenarios: Mapping[str, Scenario]
@@ -38,6 +40,7 @@ class Runner:
     results: Results
     prices: Prices
     tell: Tell
+    retry_failed: bool = False
     plans: dict[str, Plan] = field(default_factory=dict)
     unbuilt: dict[str, str] = field(default_factory=dict)
     _spent: float = 0.0
@@ -82,6 +85,8 @@ class Runner:
         scenarios = tuple(self.scenarios.values())
         done = {result.key: result.outcome for result in self.results.all()}
         self._spent = sum(outcome.cost or 0.0 for outcome in done.values())
+        failed = {key: one.held_again + 1 for key, one in done.items() if self.retry_failed and one.status == FAILED}
+        done = {key: one for key, one in done.items() if key not in failed}
         cells = [cell for cell in self.request.cells(scenarios) if not self._is_done(cell, done)]
         for cell in [cell for cell in cells if cell.stack in self.unbuilt]:
             self._keep(cell, Outcome(UNBUILT, "stack", self.unbuilt[cell.stack]))
@@ -94,6 +99,7 @@ class Runner:
         self._limit = self.concurrency
         began = time.monotonic()
         running: dict[asyncio.Task[Outcome], Cell] = {}
+        again: Counter[Cell] = Counter()
         try:
             while running or waiting:
                 if waiting and (why := self._exhausted(began)):
@@ -107,10 +113,15 @@ class Runner:
                 ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in ended:
                     cell = running.pop(task)
-                    outcome = self._priced(cell, task.result())
+                    key = (cell.stack, cell.scenario, cell.repetition)
+                    outcome = replace(self._priced(cell, task.result()), held_again=failed.get(key, 0) + again[cell])
                     self._keep(cell, outcome)
                     self.tell(f"[{total - len(waiting) - len(running)}/{total}] {cell.name}: {_told(outcome)}")
                     self._slow_down(outcome)
+                    if outcome.status == FAILED and outcome.kind in OUTSIDE and again[cell] < self.request.retry:
+                        again[cell] += 1
+                        waiting.append(cell)  # after all others: what is wrong may pass
+                        total += 1
         finally:
             for task in running:
                 task.cancel()

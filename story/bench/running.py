@@ -51,6 +51,7 @@ class Asked:
     matrix: Path | None = None
     out: Path | None = None
     resume: Path | None = None
+    retry_failed: bool = False
     dry_run: bool = False
     yes: bool = False
 
@@ -89,6 +90,7 @@ def hold_bench(asked: Asked) -> int:
         coded = request.transport != PROCESS
         stand = stand.knowing(scenarios, coded=coded) if (request.emulate or {}).get("heard") is None else stand
         runner = Runner(request, {one.name: one for one in scenarios}, stand, results, prices, tell=_tell)
+        runner.retry_failed = asked.retry_failed
         runner.check()
         for plan in runner.plans.values():
             fetch(plan, request.stand_ins(), stand.plugins, stand.settings, yes=asked.yes)

@@ -23,6 +23,7 @@ class StackFigures:
     those. handoff, barge_in, greeting: the same for what their names say. stages: name -> mean. wer: word errors a
     word. facts: those gathered right. cost: dollars a call, cost_a_minute; assumed: with a price that no source gives.
     unpriced: models without a price. late: calls held while the machine was busy; lag: by how much, at most.
+    held_again: times that calls that had failed were held again.
     """
 
     stack: str
@@ -32,6 +33,7 @@ class StackFigures:
     failures: dict[str, int] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
     retries: int = 0
+    held_again: int = 0
     latency: Spread | None = None
     handoff: Spread | None = None
     barge_in: Spread | None = None
@@ -94,6 +96,7 @@ def _figures(stack: str, outcomes: Sequence[Outcome]) -> StackFigures:
         failures=failures,
         reasons=tuple(dict.fromkeys(outcome.reason for outcome in failed)),
         retries=sum(outcome.retries for outcome in held),
+        held_again=sum(outcome.held_again for outcome in held),
         latency=spread(latencies(whole)),
         handoff=spread([outcome.handoff_gaps for outcome in whole]),
         barge_in=spread(of_turns(whole, lambda turn: turn.stopped)),

@@ -102,6 +102,8 @@ def remarks(one: StackFigures) -> list[str]:
         found.append(f"failed: {kinds} ({'; '.join(one.reasons)})")
     if one.retries:
         found.append(f"{one.retries} faults that the calls survived")
+    if one.held_again:
+        found.append(f"calls that failed were held again {one.held_again} times")
     if one.premature:
         found.append(f"{one.premature} answers began before the caller had ended")
     if one.unanswered:

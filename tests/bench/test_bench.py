@@ -176,6 +176,25 @@ def test_it_goes_on_with_the_calls_that_are_missing(run: Path, tmp_path: Path) -
     assert after.pop("nope+gpt4o-mini")["status"] == "unbuilt" and after == before
 
 
+def test_calls_that_a_vendor_made_fail_are_held_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "run"
+    fault = ["--fault", "elevenlabs/scribe-realtime status=500"]
+    stack = ["--stacks", "elevenlabs+gpt4o-mini+cartesia", "--warm-up", "0", "--retry", "1"]
+    assert story(*stack, *DOOR, *fault, "--out", str(folder)) == 1
+    told = capsys.readouterr()
+    assert "[1/1]" in told.err and "[2/2]" in told.err
+    assert "calls that failed were held again 1 times" in " ".join(told.out.split())
+    assert [(one["status"], one["held_again"]) for one in outcomes_of(folder)] == [("failed", 1)]
+    assert story("--resume", str(folder)) == 1, "nothing is missing"
+    with sqlite3.connect(folder / "results.sqlite") as database:  # the vendor is well again
+        ((text,),) = database.execute("SELECT value FROM about WHERE name = 'request'").fetchall()
+        request = json.loads(text)
+        request["emulate"]["faults"] = []
+        database.execute("UPDATE about SET value = ? WHERE name = 'request'", (json.dumps(request),))
+    assert story("--resume", str(folder), "--retry-failed") == 0
+    assert [(one["status"], one["held_again"]) for one in outcomes_of(folder)] == [("ok", 2)]
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_what_is_done_when_it_is_stopped_is_kept(stop: signal.Signals, tmp_path: Path) -> None:
@@ -260,6 +279,7 @@ def test_harder_calls(tmp_path: Path) -> None:
         (["--stt", "deepgram", "--transport", "wbe"], "unknown transport 'wbe' (did you mean web?)"),
         (["--matrix", "none.toml"], "none.toml: no such file"),
         (["--resume", "nowhere"], "holds no run"),
+        (["--stt", "deepgram", "--retry-failed"], "name it with --resume RUN"),
         (["report", "nowhere"], "holds no run"),
     ],
 )
