@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from story.core.errors import StoryError
 from story.core.hookspecs import hookimpl
-from story.core.registry import Alias, ModelFactory, ModelOptions, Role
+from story.core.registry import Alias, ModelFactory, ModelOptions, ModelPrice, Role
 from story.version import __version__
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ __all__ = [
     "Alias",
     "ModelFactory",
     "ModelOptions",
+    "ModelPrice",
     "PersonaAgent",
     "Role",
     "StoryError",

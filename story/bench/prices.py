@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from story.core.registry import Role
+from story.core.registry import ModelPrice, Role
 from story.core.resolved import ResolvedStack
 from story.core.toml import TomlFile, read_toml
 
@@ -61,9 +61,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Prices:
-    """entries: (provider, role, model or "*") -> price; they win over those of `voice-prices`."""
+    """entries: (provider, role, model or "*") -> price, those of the user. brought: those of plugins. The first win
+    over the second, and these over `voice-prices`."""
 
     entries: Mapping[tuple[str, str, str], Price] = field(default_factory=dict)
+    brought: Mapping[tuple[str, str, str], Price] = field(default_factory=dict)
 
     def cost(self, usage: Mapping[str, Any], stacks: Mapping[str, ResolvedStack]) -> Cost:
         """usage: as `call_ended` tells it. stacks: persona -> its stack, which says whose a model is."""
@@ -84,10 +86,10 @@ class Prices:
         return Cost({name: round(dollars, 6) for name, dollars in by.items()}, tuple(missing), tuple(assumed))
 
     def _price(self, provider: str, role: str, model: str, used: Mapping[str, Any]) -> tuple[float, bool] | None:
-        for place in ((provider, role, model), (provider, role, "*")):
-            if place in self.entries:
-                price = self.entries[place]
-                return price.of(used), price.assumed
+        for known in (self.entries, self.brought):
+            for place in ((provider, role, model), (provider, role, "*")):
+                if place in known:
+                    return known[place].of(used), known[place].assumed
         if provider in _ON_DEVICE:
             return 0.0, False
         return _published(provider, role, model, used)
@@ -149,8 +151,8 @@ _TOKENS = {
 }
 
 
-def load_prices(paths: Sequence[Path]) -> Prices:
-    """The prices of TOML files; later ones win.
+def load_prices(paths: Sequence[Path], brought: Sequence[ModelPrice] = ()) -> Prices:
+    """The prices of TOML files, of which later ones win, and those that plugins brought.
 
     Raises:
         ConfigError: with file, line and key.
@@ -163,9 +165,17 @@ def load_prices(paths: Sequence[Path]) -> Prices:
                 if role not in ("stt", "llm", "tts", "realtime"):
                     raise toml.error((provider, role), "is no role: stt, llm, tts or realtime")
                 for model, price in _table(toml, (provider, role), models).items():
-                    kind = "llm" if role == "realtime" else role
-                    entries[provider, kind, model] = _read(toml, (provider, role, model), price)
-    return Prices(entries)
+                    entries[provider, _counted_as(role), model] = _read(toml, (provider, role, model), price)
+    return Prices(entries, {(one.provider, _counted_as(one.role), one.model): _brought(one) for one in brought})
+
+
+def _counted_as(role: str) -> str:
+    """The role under which livekit counts what a model uses."""
+    return "llm" if role == "realtime" else role
+
+
+def _brought(price: ModelPrice) -> Price:
+    return Price(price.units, price.source, price.date.isoformat() if price.date else "")
 
 
 def _read(toml: TomlFile, keys: tuple[str, ...], value: object) -> Price:

@@ -68,7 +68,7 @@ def hold_bench(asked: Asked) -> int:
         plain = choose(request.scenarios, [Path(place) for place in request.places])
         worse = [disturbance_of(text) for text in request.disturb]
         scenarios = (*plain, *(scenario.disturbed(one, request.seed) for one in worse for scenario in plain))
-        prices = load_prices([Path(path) for path in request.prices])
+        prices = load_prices([Path(path) for path in request.prices], asked.space.registry.prices)
         stand = _stand(asked.space, request)
         check_transport(request.transport, stand.settings)
         speaking = voices(scenarios, request.caller_voice, stand) if _heard(request) else {}

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import datetime
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from story.core.errors import StoryError
-from story.core.registry import BUILTIN_STACKS, Alias, ModelFactory, NamedStack, Registry, Role
+from story.core.registry import (
+    BUILTIN_STACKS,
+    PRICE_UNITS,
+    PRICED,
+    Alias,
+    ModelFactory,
+    ModelPrice,
+    NamedStack,
+    Registry,
+    Role,
+)
 from story.core.settings import Settings
 
 FACTORY_HOOKS = {f"story_{role}": role for role in Role}
-HOOKS = (*FACTORY_HOOKS, "story_aliases", "story_stacks", "story_personas")
+HOOKS = (*FACTORY_HOOKS, "story_aliases", "story_stacks", "story_personas", "story_prices")
 """The hooks that list things, in the order they are called."""
 
 _NOT_IN_NAMES = frozenset('+,=/:"\\')
@@ -31,6 +43,7 @@ class Contributions:
             name: NamedStack(name=name, source="built in", spec=spec) for name, spec in BUILTIN_STACKS.items()
         }
         self._personas: dict[str, Path | str] = {}
+        self._prices: list[ModelPrice] = []
         self._owners: dict[tuple[str, str], str] = {("story_stacks", name): "story" for name in BUILTIN_STACKS}
 
     def registry(self) -> Registry:
@@ -40,6 +53,7 @@ class Contributions:
             aliases=dict(self._aliases),
             stacks={**self._stacks, **self._settings.stacks},
             personas=dict(self._personas),
+            prices=tuple(self._prices),
             ready_made=tuple(self._stacks),
         )
 
@@ -69,6 +83,12 @@ class Contributions:
             self._claim(hook, alias.name, owner, f"alias {alias.name!r}")
             self._aliases[alias.name] = alias
             return alias.name
+        if hook == "story_prices":
+            price = _checked_price(thing)
+            name = f"{price.provider}/{price.model} {price.role}"
+            self._claim(hook, name, owner, f"the price of {name}")
+            self._prices.append(price)
+            return name
         name, value = _checked_pair(thing)
         if hook == "story_stacks":
             return self._add_stack(name, value, owner)
@@ -101,11 +121,11 @@ def _things(hook: str, result: object) -> Iterable[object]:
         return list(result.items())
     if hook in {"story_stacks", "story_personas"}:
         raise _Nonsense(f"returned {_kind(result)}, not a mapping")
-    if isinstance(result, ModelFactory | Alias):
+    if isinstance(result, ModelFactory | Alias | ModelPrice):
         return [result]
     if isinstance(result, list | tuple):
         return result
-    wanted = "an Alias" if hook == "story_aliases" else "a ModelFactory"
+    wanted = {"story_aliases": "an Alias", "story_prices": "a ModelPrice"}.get(hook, "a ModelFactory")
     raise _Nonsense(f"returned {_kind(result)}, not {wanted} or a list of them")
 
 
@@ -139,6 +159,27 @@ def _checked_alias(thing: object) -> Alias:
         raise _Nonsense(f"alias {thing.name!r}: role is {_kind(thing.role)}, not a story.Role")
     if not isinstance(thing.ref, str) or not thing.ref:
         raise _Nonsense(f"alias {thing.name!r}: ref is {_kind(thing.ref)}, not provider/model")
+    return thing
+
+
+def _checked_price(thing: object) -> ModelPrice:
+    if not isinstance(thing, ModelPrice):
+        raise _Nonsense(f"returned {_kind(thing)}, not a ModelPrice")
+    _checked_name(thing.provider, "a provider")
+    what = f"price of {thing.provider}/{thing.model}"
+    if not isinstance(thing.model, str) or not thing.model:
+        raise _Nonsense(f"{what}: model is {_kind(thing.model)}, not a name")
+    if thing.role not in PRICED:
+        raise _Nonsense(f"{what}: role is {_kind(thing.role)}, not one of {', '.join(PRICED)}")
+    if not isinstance(thing.units, Mapping) or not thing.units:
+        raise _Nonsense(f"{what}: units is {_kind(thing.units)}, not dollars by {', '.join(PRICE_UNITS)}")
+    for unit, amount in thing.units.items():
+        if unit not in PRICE_UNITS:
+            raise _Nonsense(f"{what}: {unit!r} is no unit: one of {', '.join(PRICE_UNITS)}")
+        if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 <= amount < math.inf:
+            raise _Nonsense(f"{what}: {unit} is {_kind(amount)}, not a number of dollars")
+    if not isinstance(thing.source, str) or not isinstance(thing.date, datetime.date | None):
+        raise _Nonsense(f"{what}: source is a text, and date a datetime.date")
     return thing
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from story.core.registry import Alias, ModelFactory
+from story.core.registry import Alias, ModelFactory, ModelPrice
 
 if TYPE_CHECKING:
     import typer
@@ -80,6 +80,11 @@ def story_personas() -> Mapping[str, Path | str]:  # type: ignore[empty-body]
     A chain is chosen by its name (`--chain NAME`). A class is named by a chain's `[personas.X] agent = "NAME"`,
     and is imported when a call starts.
     """
+
+
+@hookspec
+def story_prices() -> ModelPrice | Sequence[ModelPrice]:  # type: ignore[empty-body]
+    """What models cost, each price with its source and date; `story bench` reckons with them."""
 
 
 @hookspec

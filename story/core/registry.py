@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -37,6 +38,27 @@ class ModelOptions:
     base_url: str | None = None
     api_key: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
+
+
+PRICED = (Role.STT, Role.LLM, Role.TTS, Role.REALTIME)
+PRICE_UNITS = ("input_mtok", "output_mtok", "audio_minute", "kchars", "session_minute")
+"""What a price may be for: a million tokens, a minute of a caller's sound or of a session, a thousand characters."""
+
+
+@dataclass(frozen=True)
+class ModelPrice:
+    """What a provider takes for a model: `ModelPrice("acme", Role.TTS, "clear-1", {"kchars": 0.02}, source="...")`.
+
+    model: "*" is any of the provider's for that role. units: dollars by the names of PRICE_UNITS. source, date: where
+    it is published, and when somebody looked there; without both it is assumed, and gates nothing.
+    """
+
+    provider: str
+    role: Role
+    model: str
+    units: Mapping[str, float]
+    source: str = ""
+    date: datetime.date | None = None
 
 
 class Progress(Protocol):
@@ -131,6 +153,7 @@ class Registry:
     aliases: Mapping[str, Alias] = field(default_factory=dict)
     stacks: Mapping[str, NamedStack] = field(default_factory=dict)
     personas: Mapping[str, Path | str] = field(default_factory=dict)
+    prices: tuple[ModelPrice, ...] = ()
     ready_made: tuple[str, ...] = ()
 
     def factory(self, role: Role, provider: str) -> ModelFactory | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from story.bench.prices import load_prices
 from story.bench.statistics import difference, holm, spread
 from story.core.errors import ConfigError
 from story.core.plugins import load_plugins
+from story.core.registry import ModelPrice, Role
 from story.core.resolve import resolve
 from story.core.settings import Settings
 
@@ -114,6 +116,21 @@ def test_prices_of_ones_own_win(stacks: dict, tmp_path: Path) -> None:
     cost = load_prices([path]).cost(USAGE, stacks)
     assert (cost.by["intro stt"], cost.by["intro tts"]) == (0.5, 2.0)
     assert cost.assumed == ("cartesia/sonic-3",), "a price without source and date"
+
+
+def test_prices_of_plugins_win_over_the_catalogue_and_the_users_over_them(stacks: dict, tmp_path: Path) -> None:
+    day = datetime.date(2026, 11, 1)
+    brought = [
+        ModelPrice("cartesia", Role.TTS, "*", {"kchars": 3.0}, source="their page", date=day),
+        ModelPrice("deepgram", Role.STT, "nova-3", {"audio_minute": 0.25}, source="their page", date=day),
+        ModelPrice("openai", Role.LLM, "gpt-4o-mini", {"input_mtok": 7.0}, source="their page"),
+    ]
+    path = tmp_path / "prices.toml"
+    path.write_text('[deepgram.stt."*"]\naudio_minute = 0.5\nsource = "our contract"\ndate = 2026-11-01\n')
+    cost = load_prices([path], brought).cost(USAGE, stacks)
+    assert cost.by == {"intro stt": 0.5, "intro llm": 7.0, "intro tts": 3.0}
+    assert cost.assumed == ("openai/gpt-4o-mini",), "a price without a date"
+    assert load_prices([], brought).cost(USAGE, stacks).by["intro stt"] == 0.25
 
 
 def test_a_model_without_a_price_has_no_cost(stacks: dict) -> None:

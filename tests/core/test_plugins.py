@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import subprocess
 import sys
 import tomllib
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from story import Alias, Role, hookimpl
+from story import Alias, ModelPrice, Role, hookimpl
 from story.core import events
 from story.core.plugins import BUILTIN, Plugin, load_plugins
 from story.core.registry import Registry
@@ -165,6 +166,26 @@ def test_one_bad_thing_of_a_list_leaves_the_others() -> None:
         "story_tts: returned str 'rubbish', not a ModelFactory",
         "story_tts: provider 'acme' for tts is offered twice by one",
     ]
+
+
+def test_prices_are_taken_once_and_rubbish_is_named() -> None:
+    good = ModelPrice("acme", Role.TTS, "clear-1", {"kchars": 0.02}, source="a page", date=datetime.date(2026, 11, 1))
+    rubbish = [
+        3,
+        ModelPrice("acme", Role.VAD, "v", {"kchars": 1}),
+        ModelPrice("acme", Role.STT, "", {"audio_minute": 1}),
+        ModelPrice("acme", Role.STT, "s", {}),
+        ModelPrice("acme", Role.STT, "s", {"minute": 1}),
+        ModelPrice("acme", Role.STT, "s", {"audio_minute": -1}),
+        ModelPrice("acme", Role.STT, "s", {"audio_minute": 1}, date="soon"),  # type: ignore[arg-type]
+    ]
+    plugins = loaded({"story_prices": good}, {"story_prices": [good, *rubbish]})
+    first, second = plugins.all
+    assert plugins.registry.prices == (good,) and first.contributes["story_prices"] == ("acme/clear-1 tts",)
+    messages = [fault.message.removeprefix("story_prices: ") for fault in second.faults]
+    assert messages[0] == "the price of acme/clear-1 tts is offered by both one and two; one keeps it"
+    wanted = ("not a ModelPrice", "role is", "model is", "units is", "'minute' is no unit", "audio_minute is", "date a")
+    assert len(messages) == 8 and all(text in message for text, message in zip(wanted, messages[1:], strict=True))
 
 
 def test_rubbish_of_the_other_hooks() -> None:

@@ -65,6 +65,12 @@ def test_its_stack_resolves(installed: dict[str, str]) -> None:
     assert wrong.returncode == 2 and "unknown voice 'hi' of acme" in wrong.stderr
 
 
+def test_its_price_is_known(installed: dict[str, str]) -> None:
+    planned = story(installed, "bench", "--stacks", "stt=local+llm=local+tts=acme", "--dry-run")
+    assert planned.returncode == 0 and "stt=local+llm=local+tts=acme: $0.0000" in planned.stdout, planned.stderr
+    assert "without a price" not in planned.stdout
+
+
 def test_it_can_be_left_out(installed: dict[str, str]) -> None:
     without = story({**installed, "STORY_LOAD_PLUGINS": ""}, "stacks", "show", "hum")
     assert without.returncode == 2 and "unknown model 'hum'" in without.stderr

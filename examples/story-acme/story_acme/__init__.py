@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import TYPE_CHECKING
 
-from story import Alias, ModelFactory, ModelOptions, Role, StoryError, hookimpl
+from story import Alias, ModelFactory, ModelOptions, ModelPrice, Role, StoryError, hookimpl
 
 if TYPE_CHECKING:
     from story_acme.hum import TTS
@@ -40,3 +41,9 @@ def story_tts() -> ModelFactory:
 @hookimpl
 def story_aliases() -> Alias:
     return Alias("hum", Role.TTS, "acme/hum-1")
+
+
+@hookimpl
+def story_prices() -> ModelPrice:
+    free = {"kchars": 0.0}
+    return ModelPrice("acme", Role.TTS, "hum-1", free, source="this package", date=datetime.date(2026, 11, 26))
