@@ -209,6 +209,7 @@ def _alone(role: str, about: str) -> None:
 _alone("stt", "Give recognisers the callers' lines: how soon their words come, and how many are wrong.")
 _alone("llm", "Give language models the callers' lines: how soon their first token comes.")
 _alone("tts", "Have voices say the callers' lines: how soon their first sound comes.")
+_alone("realtime", "Speak the callers' lines to realtime models: how soon they speak, and what they heard.")
 
 
 @app.command(cls=PlainCommand)

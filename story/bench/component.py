@@ -1,9 +1,8 @@
-"""One model alone, without a call: how soon a recogniser, a language model or a voice answers, and how well."""
+"""One model alone, without a call: how soon it answers (a recogniser, a language model, a voice), and how well."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,9 @@ from livekit.agents.llm import ChatContext
 
 from story.bench.ear import speech
 from story.bench.outcome import FAILED, OK, UNBUILT, Outcome, TurnFigures
+from story.bench.pace import paced
 from story.bench.scenarios import Line, Scenario
+from story.bench.spoken_to import spoken_to
 from story.bench.words import word_errors
 from story.core.errors import StoryError
 from story.core.live import build
@@ -24,14 +25,12 @@ from story.core.requirements import require
 from story.core.resolve import resolve
 from story.core.usage import Usage
 from story.core.warmup import warm_up
-from story.transports.playout import FRAME_SECONDS
 from story.transports.sound import SAMPLE_RATE, Samples
 
 if TYPE_CHECKING:
     from story.bench.cell import Cell
     from story.bench.stand import Stand
 
-ROLES = (Role.STT, Role.LLM, Role.TTS)
 INSTRUCTIONS = "You are on the telephone. Answer in one short sentence."
 ANSWER_SECONDS = 20.0
 """For one answer; what takes longer has failed."""
@@ -66,10 +65,10 @@ async def hold_component(cell: Cell, role: Role, scenario: Scenario, stand: Stan
                 await warm_up(live.models)  # as a call does
                 for number, line in enumerate(scenario.lines, start=1):
                     async with asyncio.timeout(ANSWER_SECONDS + 10):
-                        seconds, text = await _answered(role, live, line)
+                        seconds, text = await _answered(role, live, line, usage)
                     heard.append(text)
                     values: dict[str, Any] = {"final" if role is Role.STT else str(role): round(seconds, 4)}
-                    turns.append(TurnFigures(number, 0.0, 0.0, round(seconds, 4), **values))
+                    turns.append(TurnFigures(number, 0.0, 0.0, round(seconds, 4), premature=seconds < 0, **values))
                 await asyncio.sleep(0)  # what the last answer used is told at its end
             finally:
                 await live.aclose()
@@ -77,25 +76,29 @@ async def hold_component(cell: Cell, role: Role, scenario: Scenario, stand: Stan
         return Outcome(FAILED, role, f"no answer to line {len(turns) + 1} within {ANSWER_SECONDS:g} s")
     except Exception as error:
         return Outcome(FAILED, role, redact(" ".join(f"{type(error).__name__}: {error}".split()), stand.settings))
-    errors = word_errors(scenario.text, " ".join(heard)) if role is Role.STT else None
+    text = " ".join(heard).strip()
+    tells = role is Role.STT or (role is Role.REALTIME and bool(text))  # not every realtime model says what it heard
+    errors = word_errors(scenario.text, text) if tells else None
     return Outcome(
         OK,
         duration=round(loop.time() - began, 3),
         turns=tuple(turns),
         words=errors.said if errors else 0,
         errors=errors.errors if errors else 0,
-        heard=" ".join(heard) if errors else "",
+        heard=text,
         usage=usage.as_dict(),
     )
 
 
-async def _answered(role: Role, live: Any, line: Line) -> tuple[float, str]:
+async def _answered(role: Role, live: Any, line: Line, usage: Usage) -> tuple[float, str]:
     """Seconds until the answer to a line began, and what was heard."""
     match role:
         case Role.STT:
             return await _heard(live.stt, line.samples())
         case Role.LLM:
             return await _thought(live.llm, line.text), ""
+        case Role.REALTIME:
+            return await spoken_to(live.llm, line.samples(), INSTRUCTIONS, usage)
         case _:
             return await _spoken(live.tts, line.text), ""
 
@@ -165,23 +168,12 @@ async def _heard(model: stt.STT[Any], sound: Samples) -> tuple[float, str]:
 async def _speak(stream: stt.RecognizeStream, sound: Samples, *, flushed: bool) -> None:
     """Give a line to a recogniser in real time, and silence after it. flushed: it wants to be told that it is over."""
     left = len(sound)
-    async for frame in _paced(sound):
+    async for frame in paced(sound):
         stream.push_frame(rtc.AudioFrame(frame.tobytes(), SAMPLE_RATE, 1, len(frame)))
         left -= len(frame)
         if flushed and left <= 0:
             flushed = False
             stream.flush()
-
-
-async def _paced(sound: Samples) -> AsyncIterator[Samples]:
-    loop = asyncio.get_running_loop()
-    count = round(SAMPLE_RATE * FRAME_SECONDS)
-    began, number = loop.time(), 0
-    while True:
-        frame = sound[number * count : (number + 1) * count]
-        number += 1
-        await asyncio.sleep(max(0.0, began + number * FRAME_SECONDS - loop.time()))
-        yield np.pad(frame, (0, count - len(frame)))
 
 
 def _taken(began: float, first: float | None) -> float:

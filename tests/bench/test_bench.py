@@ -130,6 +130,25 @@ def test_a_model_alone(role: str, least: float, tmp_path: Path) -> None:
         assert one["status"] != "ok" or (len(one["turns"]) == 2 and one["cost"] > 0)
 
 
+def test_a_realtime_model_alone(tmp_path: Path) -> None:
+    callers = [*DOOR[2:4], "--warm-up", "0", "--emulate", "--profile", "baseline"]
+    assert story("realtime", "openai-realtime,nope", *callers, "--out", str(tmp_path / "run")) == 0
+    found = outcomes(tmp_path / "run")
+    assert found["realtime=nope"]["status"] == "unbuilt"
+    one = found["realtime=openai-realtime"]
+    assert (one["status"], one["errors"], one["words"]) == ("ok", 0, 12), one
+    assert len(one["turns"]) == 2 and one["cost"] > 0
+    assert all(turn["latency"] == turn["realtime"] and not turn["premature"] for turn in one["turns"])
+
+
+@pytest.mark.full
+def test_a_realtime_model_that_fails(tmp_path: Path) -> None:
+    callers = [*DOOR[2:4], "--warm-up", "0", "--emulate", "--fault", "openai/realtime status=401"]
+    assert story("realtime", "openai-realtime", *callers, "--out", str(tmp_path / "run")) == 1
+    (one,) = outcomes_of(tmp_path / "run")
+    assert (one["status"], one["kind"]) == ("failed", "realtime") and one["reason"]
+
+
 @pytest.mark.full
 def test_a_recogniser_alone(tmp_path: Path) -> None:
     callers = [*DOOR[2:4], "--warm-up", "0", "--emulate", "--profile", "baseline"]
