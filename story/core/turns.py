@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
     from story.core.live import LiveStack
 
-FINISHED_SECONDS = 0.6
-"""Of silence after a whole sentence that end a turn. The reply is begun before, and takes longer than that."""
+FINISHED_SECONDS = 0.5
+"""Of silence after a whole sentence that end a turn. The reply is begun before; as a rule it takes longer than that."""
 
 BEGUN_AHEAD: PreemptiveGenerationOptions = {
     "preemptive_tts": True,
