@@ -23,11 +23,9 @@ from story.transports.synchronizer import Synchronizer
 from story.transports.web.messages import HangUp, Interrupt, Mute, Ping, Say, Typing, read_message
 
 if TYPE_CHECKING:
-    from livekit.agents.voice.room_io.types import NoiseCancellationParams
     from livekit.rtc.room import EventTypes
 
     from story.core.call import Call
-    from story.core.models import NoiseCancellation
 
 logger = logging.getLogger("story.livekit")
 
@@ -105,7 +103,8 @@ class RoomTransport:
             audio_input=AudioInputOptions(
                 sample_rate=CALLER_RATE,
                 frame_size_ms=CALLER_FRAME_MS,
-                noise_cancellation=self._noise_cancellation,
+                # not by a function, as livekit (1.8.9) closes what that returns with the first of the caller's tracks
+                noise_cancellation=call.stack.noise_cancellation,
                 auto_gain_control=False,  # clients have one
             ),
             audio_output=False,  # RoomVoice instead
@@ -259,9 +258,6 @@ class RoomTransport:
     def _hang_up(self, reason: str) -> None:
         if self._call:
             self._call.hang_up(reason)
-
-    def _noise_cancellation(self, _: NoiseCancellationParams) -> NoiseCancellation | None:
-        return self._call.stack.noise_cancellation if self._call else None
 
     # -- to the room
 

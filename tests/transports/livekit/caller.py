@@ -41,7 +41,8 @@ class Stream:
 
 
 class Caller:
-    """One participant. `events` is what the agent tells of the call, oldest first."""
+    """One participant. `events` is what the agent tells of the call, oldest first; `sound` what was heard of it, and
+    `heard` when that was loud; `attributes` each change of the agent's."""
 
     def __init__(self, server: LiveKitServer, room: str, identity: str = "caller") -> None:
         self.server, self.name, self.identity = server, room, identity
@@ -55,6 +56,8 @@ class Caller:
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._speech = np.zeros(0, np.int16)
+        self._speaking: asyncio.Task[Any] | None = None
+        self._microphone: str | None = None
 
     @property
     def agent(self) -> rtc.RemoteParticipant | None:
@@ -79,12 +82,23 @@ class Caller:
         await room.connect(self.server.url, self.token(agent=agent, metadata=metadata, kind=kind))
         self._tell()
         if microphone:
-            source = rtc.AudioSource(SAMPLE_RATE, 1, queue_size_ms=QUEUE_MS)
-            track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
-            self._start(self._speak(source))
-            options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
-            await room.local_participant.publish_track(track, options)
+            await self.take_microphone()
         return self
+
+    async def take_microphone(self) -> None:
+        """Speak into a new one from now on."""
+        before, self._microphone = self._microphone, None
+        if before is not None:
+            await self.room.local_participant.unpublish_track(before)
+        if self._speaking is not None:
+            self._speaking.cancel()
+        source = rtc.AudioSource(SAMPLE_RATE, 1, queue_size_ms=QUEUE_MS)
+        track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
+        self._speaking = self._start(self._speak(source))
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        publication = await self.room.local_participant.publish_track(track, options)
+        await publication.wait_for_subscription()
+        self._microphone = publication.sid
 
     def token(self, *, agent: str | None, metadata: str = "", kind: str = "standard") -> str:
         grants = api.VideoGrants(room_join=True, room=self.name)
@@ -122,6 +136,18 @@ class Caller:
         self._speech = np.concatenate([self._speech, read_wav(CALLERS / recording)])
         await self.until(lambda: not len(self._speech))
 
+    async def answered(self, recording: str, by: str, seconds: float = PATIENCE) -> None:
+        """Say a recording, and wait until the persona `by` has answered it, and listens."""
+        turns, before = len(self.of("user_turn")), self.heard_by(by)
+        await self.say(recording)
+        await self.until(
+            lambda: len(self.of("user_turn")) > turns and self.heard_by(by) > before and self.listening, seconds
+        )
+
+    def heard_by(self, persona: str) -> int:
+        """How many turns of that persona have been heard so far."""
+        return sum(turn["persona"] == persona for turn in self.of("agent_turn"))
+
     async def type(self, words: str) -> None:
         await self.room.local_participant.send_text(words, topic="lk.chat")
 
@@ -142,10 +168,11 @@ class Caller:
     def _tell(self) -> None:
         self._changed.set()
 
-    def _start(self, work: Any) -> None:
+    def _start(self, work: Any) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _on_data(self, packet: rtc.DataPacket) -> None:
         if packet.topic == "story.events":
@@ -183,7 +210,8 @@ class Caller:
         loop = asyncio.get_running_loop()
         async with contextlib.aclosing(rtc.AudioStream(track, sample_rate=SAMPLE_RATE, num_channels=1)) as stream:
             async for event in stream:
-                samples = np.frombuffer(event.frame.data, np.int16)
+                samples = np.frombuffer(event.frame.data, np.int16).copy()
+                self.sound.append(samples)
                 if float(np.sqrt(np.mean((samples / 32768) ** 2))) > LOUD:
                     self.heard.append(loop.time())
                     self._tell()

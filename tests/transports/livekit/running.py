@@ -74,14 +74,15 @@ def livekit_server(
 
 
 class StoryRun:
-    """`story run --json` as a worker: what it has printed, and how it ended."""
+    """`story run --json` as a worker: what it has printed, and how it ended. site: where more plugins are installed."""
 
-    def __init__(self, server: LiveKitServer, folder: Path, *options: str) -> None:
+    def __init__(self, server: LiveKitServer, folder: Path, *options: str, site: Path | None = None) -> None:
         self.said: list[dict[str, Any]] = []
         self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         keep = {name: value for name, value in os.environ.items() if not name.startswith(("STORY_", "LIVEKIT_"))}
         named = dict(zip(VARIABLES, (server.url, server.key, server.secret), strict=True))
-        place = {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder / "state")}
+        path = os.pathsep.join(str(folder) for folder in (ROOT, site) if folder)
+        place = {"PYTHONPATH": path, "XDG_STATE_HOME": str(folder / "state")}
         self.began = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "story.cli", "run", "--json", "--health-port", "0", "--port", "0", *options],
@@ -147,11 +148,13 @@ class StoryRun:
 
 
 @contextmanager
-def worker(server: LiveKitServer, folder: Path, *options: str, emulated: bool = True) -> Iterator[StoryRun]:
+def worker(
+    server: LiveKitServer, folder: Path, *options: str, emulated: bool = True, site: Path | None = None
+) -> Iterator[StoryRun]:
     """Within the block there is a worker that has registered."""
     more = (*EMULATED, *STACKS) if emulated else ()
     folder.mkdir(exist_ok=True)
-    run = StoryRun(server, folder, *more, *options)
+    run = StoryRun(server, folder, *more, *options, site=site)
     try:
         run.until("registered")
         yield run
