@@ -23,8 +23,10 @@ from story.core.plan import Plan
 from story.core.redact import redact
 from story.core.registry import Role
 
-AT_ONCE, AT_ONCE_CONNECTED = 4, 2
+AT_ONCE, AT_ONCE_CONNECTED = 6, 2
 """Calls on one core of which livekit takes a sixth each, by default; both ends of a connection take as much again."""
+STAGGER_SECONDS = 1.3
+"""Between the beginnings of calls: those of one scenario would else all answer at the same moment, and be late."""
 
 Tell = Callable[[str], None]
 
@@ -45,6 +47,7 @@ class Runner:
     unbuilt: dict[str, str] = field(default_factory=dict)
     _spent: float = 0.0
     _limit: int = 1
+    _next_start: float = 0.0
 
     def check(self) -> None:
         """See which stacks can be built here."""
@@ -149,6 +152,7 @@ class Runner:
         if self.request.component is not None:
             role = Role(self.request.component)
             return await hold_component(cell, role, self.scenarios[cell.scenario], self.stand)
+        await self._own_moment()
         recording = None
         if self.request.record:
             folder = self.results.folder / RECORDINGS
@@ -156,6 +160,13 @@ class Runner:
             number = self.request.stacks.index(cell.stack) + 1
             recording = folder / f"{number:02}-{cell.scenario}-{cell.repetition}.wav"
         return await hold(cell, self.scenarios[cell.scenario], self.stand, recording=recording)
+
+    async def _own_moment(self) -> None:
+        """Wait until no other call has just begun."""
+        now = asyncio.get_running_loop().time()
+        start = max(now, self._next_start)
+        self._next_start = start + STAGGER_SECONDS
+        await asyncio.sleep(start - now)
 
     def _may_start(self, cell: Cell, running: Mapping[asyncio.Task[Outcome], Cell]) -> bool:
         if not running:
