@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -37,6 +38,17 @@ def test_without_a_server_in_the_settings(command: list[str], story: Story) -> N
     done = story(*command)
     assert done.returncode == 2
     assert done.stderr.startswith("story: no LiveKit server is named: set LIVEKIT_URL, LIVEKIT_API_KEY,")
+
+
+@pytest.mark.slow
+def test_a_server_that_never_answers(story: Story) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"ws://127.0.0.1:{mute.getsockname()[1]}"
+        done = story("run", *LOCAL, LIVEKIT_URL=url, **SET)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"story: no LiveKit server answers at {url} (nothing within 6 s): start one, or correct LIVEKIT_URL\n"
+    )
 
 
 @pytest.mark.parametrize("status", [200, 401, 404, 500])
