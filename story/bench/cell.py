@@ -134,6 +134,7 @@ def _measured(
         words=errors.said,
         errors=errors.errors,
         heard=text,
+        spoken=" ".join(event.text for _, event in marks.of(events.AgentTurn) if event.text),
         unheard=tuple(missing(_spoken(scenario.facts, said), text)),
         facts={name: same(ended.data.get(name, ""), wanted) for name, wanted in scenario.facts.items()},
         handoffs_right=None if scenario.handoffs is None else handoffs == scenario.handoffs,

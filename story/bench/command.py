@@ -248,6 +248,22 @@ def report(
         terminal.figures(figures, how_held(about))
 
 
+@app.command(cls=PlainCommand)
+def listen(
+    ctx: typer.Context,
+    run: Run,
+    *,
+    stt: Annotated[str, typer.Option("--stt", metavar="SPEC", help="The recogniser that listens.")] = "local",
+    env_file: calls.EnvFile = None,
+    yes: calls.Yes = False,
+) -> None:
+    """Have a recogniser listen to the recordings of a run: are its voices understood?"""
+    from story.bench.listening import listen_to
+    from story.workspace import usable
+
+    listen_to(run, stt, usable(ctx.obj, env_file), yes=yes)
+
+
 Limit = Annotated[str | None, typer.Option(metavar="LIMIT", help="At most so much, as in 1200ms, 5%.")]
 
 
@@ -265,6 +281,7 @@ def gate(
     handoff: Limit = None,
     barge_in: Limit = None,
     wer: Limit = None,
+    intelligibility: Limit = None,
     failures: Limit = None,
     facts: Annotated[str | None, typer.Option("--facts", metavar="LIMIT", help="At least so many right.")] = None,
     cost: Annotated[str | None, typer.Option("--cost", metavar="LIMIT", help="Dollars a minute, at most.")] = None,
@@ -278,7 +295,7 @@ def gate(
 
     given = {
         "p50": p50, "p90": p90, "p95": p95, "p99": p99, "handoff": handoff, "barge_in": barge_in, "wer": wer,
-        "failures": failures, "facts": facts, "cost": cost,
+        "intelligibility": intelligibility, "failures": failures, "facts": facts, "cost": cost,
     }  # fmt: skip
     limits = {name: quantity(text) for name, text in given.items() if text is not None}
     if not limits:

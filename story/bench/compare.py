@@ -64,6 +64,12 @@ _FIGURES = (
     _Figure("handoff", lambda held: [one.handoff_gaps for one in held], 50),
     _Figure("barge-in", lambda held: of_turns(held, lambda turn: turn.stopped), 50),
     _Figure("wer", lambda held: [[one.errors / one.words] for one in held if one.words], None, rate=True),
+    _Figure(
+        "intelligibility",
+        lambda held: [[one.misheard / one.spoken_words] for one in held if one.spoken_words],
+        None,
+        rate=True,
+    ),
     _Figure("failed", lambda held: [[float(one.status != OK)] for one in held], None, rate=True),
     _Figure(
         "facts",

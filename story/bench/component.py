@@ -94,7 +94,7 @@ async def _answered(role: Role, live: Any, line: Line, usage: Usage) -> tuple[fl
     """Seconds until the answer to a line began, and what was heard."""
     match role:
         case Role.STT:
-            return await _heard(live.stt, line.samples())
+            return await hear(live.stt, line.samples())
         case Role.LLM:
             return await _thought(live.llm, line.text), ""
         case Role.REALTIME:
@@ -135,7 +135,7 @@ async def _spoken(model: tts.TTS[Any], text: str) -> float:
     return _taken(began, first)
 
 
-async def _heard(model: stt.STT[Any], sound: Samples) -> tuple[float, str]:
+async def hear(model: stt.STT[Any], sound: Samples) -> tuple[float, str]:
     """From the last sound to the last of the words, and those. One that doesn't stream gets the line as a whole."""
     loop = asyncio.get_running_loop()
     _, end = speech(sound)

@@ -48,6 +48,7 @@ LIMITS: Mapping[str, Limit] = {
     "handoff": Limit("p95 of the handoff gap", _share(lambda one: one.handoff, 95), _ms),
     "barge_in": Limit("p95 of the time to fall silent", _share(lambda one: one.barge_in, 95), _ms),
     "wer": Limit("word error rate", lambda one: one.wer, per_cent),
+    "intelligibility": Limit("words of the voice not understood", lambda one: one.intelligibility, per_cent),
     "failures": Limit("failed calls", lambda one: 1 - one.ok / one.calls if one.calls else None, per_cent),
     "facts": Limit("facts right", lambda one: one.facts, per_cent, most=False),
     "cost": Limit("cost a minute", lambda one: one.cost_a_minute, dollars),

@@ -50,7 +50,9 @@ class Outcome:
     status: ok, failed or unbuilt (its stack can't be built here). kind: of failure ("stt", "tts", "unanswered", ...),
     reason: in words. ended: the call's own reason for its end. greeting: seconds until the agent's first sound.
     handoff_gaps: from the caller's last sound to the next persona's first. words, errors: said, and wrongly heard.
-    heard: what was. unheard: names and places of the facts that are not in it. facts: name -> whether it was gathered
+    heard: what was. spoken: what the agent said, as far as it was heard. understood: what an independent recogniser
+    made of that; of its spoken_words words misheard were wrong (`story bench listen`). unheard: names and places of
+    the facts that are not in what was heard of the caller. facts: name -> whether it was gathered
     right. handoffs_right: whether they were those that the scenario wants. faults: where -> how many. retries: those
     of them that the call survived. dead_air, talk_over, duration, lag (the event loop was late by, 95th percentile):
     seconds. usage: as the call tells it. cost: in dollars; None where a price is missing. assumed: a price of it has
@@ -69,6 +71,10 @@ class Outcome:
     words: int = 0
     errors: int = 0
     heard: str = ""
+    spoken: str = ""
+    understood: str = ""
+    spoken_words: int = 0
+    misheard: int = 0
     unheard: tuple[str, ...] = ()
     facts: Mapping[str, bool] = field(default_factory=dict)
     handoffs_right: bool | None = None

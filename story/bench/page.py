@@ -86,6 +86,7 @@ def _overview(ordered: Sequence[StackFigures], numbers: dict[str, int]) -> str:
         ("handoff ms", [_value(one.handoff, 50) for one in ordered], milliseconds),
         ("falls silent ms", [_value(one.barge_in, 50) for one in ordered], milliseconds),
         ("word errors", [one.wer for one in ordered], per_cent),
+        *_not_understood(ordered),
         ("facts wrong", [None if one.facts is None else 1 - one.facts for one in ordered], per_cent),
         ("$ a minute", [one.cost_a_minute for one in ordered], dollars),
     ]
@@ -96,6 +97,14 @@ def _overview(ordered: Sequence[StackFigures], numbers: dict[str, int]) -> str:
         cells += [_heat(values[index], values, tell(values[index])) for _, values, tell in columns]
         rows.append(cells)
     return _section("Overview", table(["stack", "calls", *(name for name, _, _ in columns)], rows, html=True))
+
+
+def _not_understood(
+    ordered: Sequence[StackFigures],
+) -> list[tuple[str, list[float | None], Callable[[float | None], str]]]:
+    """A column for how well the voices are understood, where somebody has listened."""
+    shares = [one.intelligibility for one in ordered]
+    return [("not understood", shares, per_cent)] if any(share is not None for share in shares) else []
 
 
 def _value(found: Spread | None, share: int) -> float | None:

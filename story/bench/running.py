@@ -27,8 +27,7 @@ from story.bench.transports.choice import PROCESS, check_transport, connections,
 from story.core.errors import ConfigError
 from story.core.plan import Plan
 from story.core.registry import Role
-from story.emulator.assemble import TONES, assemble
-from story.emulator.vendors import VENDORS
+from story.emulator.assemble import TONES, assemble, is_emulated
 from story.fetching import fetch
 from story.logs import logged
 from story.transports.interrupts import stopped_as_interrupted
@@ -107,9 +106,8 @@ def _check_understandable(speaking: Mapping[str, Plan], request: Request) -> Non
     options = request.stand_ins()
     if options is None or options.speech != TONES:
         return
-    emulated = {vendor.name for vendor in VENDORS}
     for voice, plan in speaking.items():
-        if any(ref.provider in emulated for ref in plan.stacks[""].refs_for(plan.roles)):
+        if is_emulated(plan.stacks[""], plan.roles):
             raise ConfigError(f"{voice} is emulated, and hums: add --speech local, or take --caller-voice local")
 
 

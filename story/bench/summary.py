@@ -21,7 +21,8 @@ class StackFigures:
     unbuilt: why it can't be built. calls, ok: held, and come to their end. failures: kind -> calls. premature:
     answers that began before the caller had ended. latency: from the caller's last sound to the agent's first, without
     those. handoff, barge_in, greeting: the same for what their names say. stages: name -> mean. wer: word errors a
-    word. facts: those gathered right. cost: dollars a call, cost_a_minute; assumed: with a price that no source gives.
+    word. intelligibility: the same of what an independent recogniser understood of the agent. facts: those gathered
+    right. cost: dollars a call, cost_a_minute; assumed: with a price that no source gives.
     unpriced: models without a price. late: calls held while the machine was busy; lag: by how much, at most.
     held_again: times that calls that had failed were held again.
     """
@@ -50,6 +51,7 @@ class StackFigures:
     asides: int = 0
     false_yields: int = 0
     wer: float | None = None
+    intelligibility: float | None = None
     names: float | None = None
     facts: float | None = None
     handoffs: float | None = None
@@ -112,6 +114,7 @@ def _figures(stack: str, outcomes: Sequence[Outcome]) -> StackFigures:
         broke_in=sum(turn.barged and turn.broke_in for turn in turns),
         asides=sum(outcome.asides for outcome in whole),
         false_yields=sum(outcome.false_yields for outcome in whole),
+        intelligibility=_misheard(ok),
         wer=sum(outcome.errors for outcome in ok) / words if words else None,
         names=_rate([not outcome.unheard for outcome in ok]),
         facts=_rate([right for outcome in ok for right in outcome.facts.values()]),
@@ -126,6 +129,13 @@ def _figures(stack: str, outcomes: Sequence[Outcome]) -> StackFigures:
         lag=max(outcome.lag for outcome in held),
         unpriced=tuple(dict.fromkeys(name for outcome in ok for name in outcome.unpriced)),
     )
+
+
+def _misheard(outcomes: Iterable[Outcome]) -> float | None:
+    """Errors a word of what was listened to."""
+    listened = [outcome for outcome in outcomes if outcome.spoken_words]
+    words = sum(outcome.spoken_words for outcome in listened)
+    return sum(outcome.misheard for outcome in listened) / words if words else None
 
 
 def latencies(outcomes: Iterable[Outcome]) -> Groups:

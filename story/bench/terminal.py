@@ -104,6 +104,8 @@ def remarks(one: StackFigures) -> list[str]:
         found.append(f"{one.retries} faults that the calls survived")
     if one.held_again:
         found.append(f"calls that failed were held again {one.held_again} times")
+    if one.intelligibility is not None:
+        found.append(f"{per_cent(one.intelligibility)} of the voice's words were not understood")
     if one.premature:
         found.append(f"{one.premature} answers began before the caller had ended")
     if one.unanswered:

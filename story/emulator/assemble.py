@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from story.core.errors import ConfigError
 from story.core.nearest import did_you_mean
 from story.core.plugins import Plugins
+from story.core.registry import Role
+from story.core.resolved import ResolvedStack
 from story.core.settings import Settings
 from story.emulator.brain import Brain, Voice
 from story.emulator.ears import ClipEars, Lines, RecognisedEars, load_clips
@@ -51,6 +53,12 @@ class Options:
     def takes_cores(self) -> bool:
         """Whether models of this machine answer or speak, which take all of its cores."""
         return LOCAL in (self.brain, self.speech)
+
+
+def is_emulated(stack: ResolvedStack, roles: Collection[Role]) -> bool:
+    """Whether a model of the stack in one of these roles is an emulated vendor's."""
+    emulated = {vendor.name for vendor in VENDORS}
+    return any(ref.provider in emulated for ref in stack.refs_for(roles))
 
 
 def assemble(options: Options, plugins: Plugins, settings: Settings) -> Emulation:

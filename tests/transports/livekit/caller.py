@@ -82,23 +82,25 @@ class Caller:
         await room.connect(self.server.url, self.token(agent=agent, metadata=metadata, kind=kind))
         self._tell()
         if microphone:
-            await self.take_microphone()
+            await self._open_microphone()
         return self
 
-    async def take_microphone(self) -> None:
-        """Speak into a new one from now on."""
-        before, self._microphone = self._microphone, None
-        if before is not None:
-            await self.room.local_participant.unpublish_track(before)
-        if self._speaking is not None:
-            self._speaking.cancel()
+    async def change_microphone(self) -> None:
+        """Speak into a new one from now on, as soon as the agent listens to that."""
+        assert self._microphone is not None and self._speaking is not None
+        await self.room.local_participant.unpublish_track(self._microphone)
+        self._speaking.cancel()
+        publication = await self._open_microphone()
+        await publication.wait_for_subscription()
+
+    async def _open_microphone(self) -> rtc.LocalTrackPublication:
         source = rtc.AudioSource(SAMPLE_RATE, 1, queue_size_ms=QUEUE_MS)
         track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
         self._speaking = self._start(self._speak(source))
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
         publication = await self.room.local_participant.publish_track(track, options)
-        await publication.wait_for_subscription()
         self._microphone = publication.sid
+        return publication
 
     def token(self, *, agent: str | None, metadata: str = "", kind: str = "standard") -> str:
         grants = api.VideoGrants(room_join=True, room=self.name)

@@ -72,7 +72,7 @@ async def test_what_it_makes_of_the_callers_sound_is_what_is_heard(
         await caller.until_asked(1)
         assert "hush" in caller.of("call_started")[0]["stacks"]["intro"]
         await caller.say("maria/turn1.wav")
-        await caller.take_microphone()
+        await caller.change_microphone()
         await caller.say("maria/turn1.wav")
         await caller.type("I am John from Leeds.")
         await caller.until(lambda: caller.of("handoff"))
@@ -88,7 +88,7 @@ async def test_it_is_off_where_no_stack_names_it(server: LiveKitServer, run: Sto
     async with calling(server, room, agent="hush") as caller:
         await caller.until_asked(1)
         await caller.say("maria/turn1.wav")
-        await caller.take_microphone()
+        await caller.change_microphone()
         await caller.until(lambda: caller.of("handoff"))
         assert was_heard(caller)
         assert caller.of("user_turn")[0]["text"] == "Hi there! My name is Maria, and I live in Lisbon."
