@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -172,7 +173,8 @@ def test_doctor_goes_on_with_a_broken_story_toml(story: Story, tmp_path: Path) -
 def test_a_narrow_terminal_gets_words_and_not_columns_of_letters(arguments: list[str], story: Story) -> None:
     lines = story(*arguments, COLUMNS="40").stdout.splitlines()
     assert max(map(len, lines)) <= 40
-    assert not [line for line in lines if len(line.strip()) == 1]
+    # a path may be broken anywhere
+    assert not [line for before, line in pairwise(lines) if len(line.strip()) == 1 and "/" not in before]
 
 
 def test_models_of_a_family_name_it_once(story: Story) -> None:
