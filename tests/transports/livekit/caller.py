@@ -41,7 +41,8 @@ class Stream:
 
 
 class Caller:
-    """One participant. `events` is what the agent tells of the call, oldest first; `heard` when it was loud; `attributes` each change of the agent's."""
+    """One participant. `events` is what the agent tells of the call, oldest first; `heard` when it was loud;
+    `attributes` each change of the agent's."""
 
     def __init__(self, server: LiveKitServer, room: str, identity: str = "caller") -> None:
         self.server, self.name, self.identity = server, room, identity
