@@ -18,24 +18,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import wave
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.web_calls.comparison import about  # noqa: E402
 from story.bench.ear import PAUSE_SECONDS, loudness, stretches  # noqa: E402
+from story.transports.sound import read_recording  # noqa: E402
 
 CALLERS = ROOT / "tests" / "callers"
 CALLER = "maria"
@@ -73,17 +70,6 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def about() -> dict[str, object]:
-    """The machine and the versions."""
-    return {
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("livekit-agents", "numpy")},
-    }
-
-
 def overhead(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """What the bench adds to a turn."""
     pairs = [(under_call(folder / f"call-{number}.wav"), under_bench(folder / f"bench-{number}"))
@@ -116,8 +102,7 @@ def under_bench(folder: Path) -> list[float]:
 
 def latencies(recording: Path) -> list[float]:
     """From the caller's last sound to the agent's next, turn by turn, seconds."""
-    with wave.open(str(recording)) as file:
-        caller, agent = np.frombuffer(file.readframes(file.getnframes()), np.int16).reshape(-1, 2).T
+    caller, agent = read_recording(recording)
     lines = stretches(loudness(caller), gap=TURN_GAP, threshold=0.01)
     answers = stretches(loudness(agent), gap=PAUSE_SECONDS)
     if len(lines) != TURNS:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from statistics import median
 from typing import Any
 
 from story.bench.outcome import OK, TurnFigures
+from story.bench.scenarios import DISTURBED
 from story.bench.store import Result
 from story.bench.summary import LATE_SECONDS
 from story.bench.transports.choice import PROCESS
@@ -15,14 +16,12 @@ from story.core.errors import ConfigError
 
 SHARE, SECONDS = 0.05, 0.010
 """By no more than this share, or these seconds where they are more, may what is found be off."""
-DISTURBED = "~"
-"""In the name of a scenario under worse conditions."""
 ROLES = ("stt", "llm", "tts", "realtime", "speech", "ear")
 
 
-@dataclass(frozen=True)
-class Row:
-    """One stage of one turn, seconds.
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """Of one stage, seconds.
 
     given: what was to pass at the vendor's. log: what passed by the vendor's log. measured: what the benchmark found.
     before, after: of that, the plugin's share before the vendor had all it needed, and after it answered;
@@ -38,27 +37,24 @@ class Row:
     before_most: float
     after_most: float
 
+
+@dataclass(frozen=True, kw_only=True)
+class Row(Times):
+    """One stage of one turn."""
+
     @property
     def off(self) -> float:
         """By how much there is more, without the plugin's share, than there was to be."""
         return self.measured - self.before - self.after - self.given
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One stage of one stack: medians in seconds over `count` turns, see `Row`."""
+@dataclass(frozen=True, kw_only=True)
+class Stage(Times):
+    """One stage of one stack: medians over `count` turns; off: that of the rows."""
 
     stack: str
     role: str
     count: int
-    given: float
-    log: float
-    measured: float
-    before: float
-    after: float
-    before_least: float
-    before_most: float
-    after_most: float
     off: float
 
     @property
@@ -131,9 +127,9 @@ def _row(turn: TurnFigures, role: str) -> Row | None:
     measured, log = _measured(turn, role), turn.log
     if measured is None or f"{role}_before" not in log:
         return None
-    before, after = log[f"{role}_before"], log[f"{role}_after"]
-    limits = log.get(f"{role}_before_least", 0.0), log[f"{role}_before_most"], log[f"{role}_after_most"]
-    return Row(log[f"{role}_given"], log[role], measured, before, after, *limits)
+    least = {f"{role}_before_least": 0.0}  # which few plugins have
+    told = {**least, **log, f"{role}_log": log[role], f"{role}_measured": measured}
+    return Row(**{f.name: told[f"{role}_{f.name}"] for f in fields(Times)})
 
 
 def _measured(turn: TurnFigures, role: str) -> float | None:
@@ -153,5 +149,5 @@ def _measured(turn: TurnFigures, role: str) -> float | None:
 
 
 def _stage(stack: str, role: str, rows: Sequence[Row]) -> Stage:
-    names = ("given", "log", "measured", "before", "after", "before_least", "before_most", "after_most", "off")
-    return Stage(stack, role, len(rows), *(median(getattr(row, name) for row in rows) for name in names))
+    middle = {f.name: median(getattr(row, f.name) for row in rows) for f in fields(Times)}
+    return Stage(stack=stack, role=role, count=len(rows), off=median(row.off for row in rows), **middle)

@@ -46,6 +46,11 @@ class Cell:
     repetition: int
 
     @property
+    def key(self) -> tuple[str, str, int]:
+        """That of its result."""
+        return self.stack, self.scenario, self.repetition
+
+    @property
     def name(self) -> str:
         return f"{self.stack} / {self.scenario} / {self.repetition}"
 

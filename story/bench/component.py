@@ -12,7 +12,7 @@ from livekit.agents.llm import ChatContext
 
 from story.bench.ear import speech
 from story.bench.outcome import FAILED, OK, UNBUILT, Outcome, TurnFigures
-from story.bench.pace import paced
+from story.bench.pace import say
 from story.bench.scenarios import Line, Scenario
 from story.bench.spoken_to import spoken_to
 from story.bench.words import word_errors
@@ -30,6 +30,7 @@ from story.transports.sound import SAMPLE_RATE, Samples
 if TYPE_CHECKING:
     from story.bench.cell import Cell
     from story.bench.stand import Stand
+    from story.core.settings import Settings
 
 INSTRUCTIONS = "You are on the telephone. Answer in one short sentence."
 ANSWER_SECONDS = 20.0
@@ -39,9 +40,9 @@ MORE_SECONDS = 0.8
 
 
 def planned_component(spec: str, role: Role, stand: Stand) -> Plan:
-    """A plan of one model. Raises StoryError where it can't be built here."""
+    """A plan of one model, which may be named without its role. Raises StoryError where it can't be built here."""
     name, chain = find_chain(stand.chain, stand.registry)
-    stack = resolve(spec, stand.registry)
+    stack = resolve(spec if spec.startswith(f"{role}=") else f"{role}={spec}", stand.registry)
     require(stack, stand.registry, stand.settings, roles={role})
     return Plan(name, chain, {"": stack}, {}, frozenset({role}))
 
@@ -75,7 +76,7 @@ async def hold_component(cell: Cell, role: Role, scenario: Scenario, stand: Stan
     except TimeoutError:
         return Outcome(FAILED, role, f"no answer to line {len(turns) + 1} within {ANSWER_SECONDS:g} s")
     except Exception as error:
-        return Outcome(FAILED, role, redact(" ".join(f"{type(error).__name__}: {error}".split()), stand.settings))
+        return Outcome(FAILED, role, why_failed(error, stand.settings))
     text = " ".join(heard).strip()
     tells = role is Role.STT or (role is Role.REALTIME and bool(text))  # not every realtime model says what it heard
     errors = word_errors(scenario.text, text) if tells else None
@@ -88,6 +89,11 @@ async def hold_component(cell: Cell, role: Role, scenario: Scenario, stand: Stan
         heard=text,
         usage=usage.as_dict(),
     )
+
+
+def why_failed(error: Exception, settings: Settings) -> str:
+    """What a vendor's plugin raised, in one line without keys."""
+    return redact(" ".join(f"{type(error).__name__}: {error}".split()), settings)
 
 
 async def _answered(role: Role, live: Any, line: Line, usage: Usage) -> tuple[float, str]:
@@ -147,7 +153,9 @@ async def hear(model: stt.STT[Any], sound: Samples) -> tuple[float, str]:
     last: list[float] = []
     async with model.stream() as stream:
         began = loop.time()
-        speaking = asyncio.create_task(_speak(stream, sound, flushed=model.capabilities.manual_flush))
+        speaking = asyncio.create_task(
+            say(sound, stream.push_frame, stream.flush if model.capabilities.manual_flush else None)
+        )
         try:
             async with asyncio.timeout(ANSWER_SECONDS + len(sound) / SAMPLE_RATE) as patience:
                 async for event in stream:
@@ -163,17 +171,6 @@ async def hear(model: stt.STT[Any], sound: Samples) -> tuple[float, str]:
             speaking.cancel()
             await asyncio.wait([speaking])
     return _taken(began + end, last[-1] if last else None), " ".join(words)
-
-
-async def _speak(stream: stt.RecognizeStream, sound: Samples, *, flushed: bool) -> None:
-    """Give a line to a recogniser in real time, and silence after it. flushed: it wants to be told that it is over."""
-    left = len(sound)
-    async for frame in paced(sound):
-        stream.push_frame(rtc.AudioFrame(frame.tobytes(), SAMPLE_RATE, 1, len(frame)))
-        left -= len(frame)
-        if flushed and left <= 0:
-            flushed = False
-            stream.flush()
 
 
 def _taken(began: float, first: float | None) -> float:

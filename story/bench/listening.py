@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import wave
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,8 @@ import typer
 from livekit.agents import utils
 
 from story.bench import terminal
-from story.bench.component import hear, planned_component
+from story.bench.cell import Cell
+from story.bench.component import hear, planned_component, why_failed
 from story.bench.ear import loudness, stretches
 from story.bench.outcome import Outcome
 from story.bench.request import Request
@@ -25,14 +25,13 @@ from story.bench.transports.choice import how_held
 from story.bench.words import word_errors
 from story.core.errors import ConfigError, StoryError
 from story.core.live import build
-from story.core.redact import redact
 from story.core.registry import DEFAULT_CHAIN, Role
 from story.core.resolve import resolve
 from story.core.warmup import warm_up
 from story.emulator.assemble import TONES, is_emulated
 from story.fetching import fetch
 from story.logs import logged
-from story.transports.sound import SAMPLE_RATE, Samples
+from story.transports.sound import SAMPLE_RATE, Samples, read_recording
 
 if TYPE_CHECKING:
     from livekit.agents import stt
@@ -59,7 +58,7 @@ def listen_to(run: Path, spec: str, space: Workspace, *, yes: bool = False) -> N
     with Results.open(run) as results, results.locked():
         calls = recorded(results, space.registry)
         stand = Stand(space.plugins, space.settings, DEFAULT_CHAIN, 0.0)
-        plan = planned_component(spec if spec.startswith("stt=") else f"stt={spec}", Role.STT, stand)
+        plan = planned_component(spec, Role.STT, stand)
         fetch(plan, None, space.plugins, space.settings, yes=yes)
         with space.settings.exported(), logged(space.settings):
             asyncio.run(_listen(results, calls, plan, stand))
@@ -92,18 +91,17 @@ async def _listen(results: Results, calls: Sequence[Result], plan: Plan, stand: 
             for number, call in enumerate(calls, start=1):
                 outcome = await _understood(call.outcome, _recording(results, call.outcome), live.stt, stand.settings)
                 results.add(replace(call, outcome=outcome))
-                name = f"{call.stack} / {call.scenario} / {call.repetition}"
                 wrong = f"{outcome.misheard} of {outcome.spoken_words} words not understood"
-                typer.echo(f"[{number}/{len(calls)}] {name}: {wrong}", err=True)
+                typer.echo(f"[{number}/{len(calls)}] {Cell(*call.key).name}: {wrong}", err=True)
         finally:
             await live.aclose()
 
 
 async def _understood(outcome: Outcome, recording: Path, model: stt.STT[Any], settings: Settings) -> Outcome:
     try:
-        texts = [(await hear(model, piece))[1] for piece in _pieces(_agent(recording))]
+        texts = [(await hear(model, piece))[1] for piece in _pieces(read_recording(recording)[1])]
     except Exception as error:
-        why = redact(" ".join(f"{type(error).__name__}: {error}".split()), settings)
+        why = why_failed(error, settings)
         raise StoryError(f"{recording.name} can't be listened to: {why}") from None
     text = " ".join(texts)
     errors = word_errors(outcome.spoken, text)
@@ -112,13 +110,6 @@ async def _understood(outcome: Outcome, recording: Path, model: stt.STT[Any], se
 
 def _recording(results: Results, outcome: Outcome) -> Path:
     return results.folder / RECORDINGS / outcome.recording
-
-
-def _agent(recording: Path) -> Samples:
-    """The agent's side of a call's recording, which is the right one."""
-    with wave.open(str(recording)) as file:
-        sound: Samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).reshape(-1, 2)[:, 1]
-    return sound
 
 
 def _pieces(sound: Samples) -> Iterator[Samples]:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from story.core.registry import ModelPrice, Role
+from story.core.registry import PRICED, ModelPrice, Role
 from story.core.resolved import ResolvedStack
 from story.core.toml import TomlFile, read_toml
 
@@ -162,7 +162,7 @@ def load_prices(paths: Sequence[Path], brought: Sequence[ModelPrice] = ()) -> Pr
         toml = read_toml(path)
         for provider, roles in toml.data.items():
             for role, models in _table(toml, (provider,), roles).items():
-                if role not in ("stt", "llm", "tts", "realtime"):
+                if role not in PRICED:
                     raise toml.error((provider, role), "is no role: stt, llm, tts or realtime")
                 for model, price in _table(toml, (provider, role), models).items():
                     entries[provider, _counted_as(role), model] = _read(toml, (provider, role, model), price)

@@ -116,8 +116,8 @@ class Runner:
                 ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in ended:
                     cell = running.pop(task)
-                    key = (cell.stack, cell.scenario, cell.repetition)
-                    outcome = replace(self._priced(cell, task.result()), held_again=failed.get(key, 0) + again[cell])
+                    held_again = failed.get(cell.key, 0) + again[cell]
+                    outcome = replace(self._priced(cell, task.result()), held_again=held_again)
                     self._keep(cell, outcome)
                     self.tell(f"[{total - len(waiting) - len(running)}/{total}] {cell.name}: {_told(outcome)}")
                     self._slow_down(outcome)
@@ -135,7 +135,7 @@ class Runner:
 
     def _is_done(self, cell: Cell, done: Mapping[tuple[str, str, int], Outcome]) -> bool:
         """A cell whose stack could not be built is tried again where it can be by now."""
-        outcome = done.get((cell.stack, cell.scenario, cell.repetition))
+        outcome = done.get(cell.key)
         return outcome is not None and (outcome.status != UNBUILT or cell.stack in self.unbuilt)
 
     async def _warm_up(self, cell: Cell) -> None:
@@ -201,7 +201,7 @@ class Runner:
         )
 
     def _keep(self, cell: Cell, outcome: Outcome) -> None:
-        self.results.add(Result(cell.stack, cell.scenario, cell.repetition, outcome))
+        self.results.add(Result(*cell.key, outcome))
 
 
 def _told(outcome: Outcome) -> str:

@@ -20,17 +20,18 @@ from story.bench.request import Request, expected_seconds, expected_usage, machi
 from story.bench.runner import Runner
 from story.bench.scenarios import Scenario, choose
 from story.bench.speaking import SpeakingError, speak, spoken, unspoken, voices
-from story.bench.stand import Stand, with_keys
+from story.bench.stand import Stand
 from story.bench.store import Results
 from story.bench.summary import summarise
 from story.bench.transports.choice import PROCESS, check_transport, connections, how_held, told
 from story.core.errors import ConfigError
 from story.core.plan import Plan
 from story.core.registry import Role
-from story.emulator.assemble import TONES, assemble, is_emulated
+from story.emulator.assemble import TONES, is_emulated
 from story.fetching import fetch
 from story.logs import logged
 from story.transports.interrupts import stopped_as_interrupted
+from story.wanted import Wanted
 
 if TYPE_CHECKING:
     from story.workspace import Workspace
@@ -162,12 +163,8 @@ async def _to_the_end(work: Coroutine[Any, Any, Result], stand: Stand) -> Result
 
 
 def _stand(space: Workspace, request: Request) -> Stand:
-    settings, options = space.settings, request.stand_ins()
-    emulation = None
-    if options is not None:
-        emulation = assemble(options, space.plugins, settings)
-        settings = with_keys(settings)
-    return Stand(space.plugins, settings, request.chain, request.max_duration, emulation, request.seed)
+    wanted = Wanted.of(space, request.chain, {}, request.stand_ins())
+    return Stand(wanted.plugins, wanted.settings, wanted.chain, request.max_duration, wanted.emulation, request.seed)
 
 
 def _tell(line: str) -> None:

@@ -55,9 +55,8 @@ def voices(scenarios: Sequence[Scenario], wanted: str | None, stand: Stand) -> d
     names = [voice_of(one, wanted) for one in scenarios if any(line.scripted for line in one.lines)]
     found: dict[str, Plan] = {}
     for name in dict.fromkeys(names):
-        spec = name if name.startswith("tts=") else f"tts={name}"
         try:
-            found[name] = planned_component(spec, Role.TTS, stand)
+            found[name] = planned_component(name, Role.TTS, stand)
         except StoryError as error:
             raise ConfigError(f"the voice of the callers, {name}, can't be had: {error}") from None
     return found

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from livekit import rtc
 from livekit.agents import llm
 
 from story.bench.ear import speech
-from story.bench.pace import paced
+from story.bench.pace import say
 from story.core.errors import StoryError
 from story.core.usage import Usage
 from story.transports.sound import SAMPLE_RATE, Samples
@@ -31,10 +30,17 @@ async def spoken_to(model: llm.RealtimeModel, sound: Samples, instructions: str,
     session = model.session()
     usage.follow(session)
     ears = _Ears(session)
+
+    def answer() -> None:
+        session.commit_audio()
+        session.generate_reply()
+
     try:
         await session.update_instructions(instructions)
         began = asyncio.get_running_loop().time()
-        speaking = asyncio.create_task(_speak(session, sound, told=not model.capabilities.turn_detection))
+        speaking = asyncio.create_task(
+            say(sound, session.push_audio, None if model.capabilities.turn_detection else answer)
+        )
         try:
             async with asyncio.timeout(len(sound) / SAMPLE_RATE + ANSWER_SECONDS):
                 first = await ears.first_sound()
@@ -99,15 +105,3 @@ class _Ears:
     def _on_error(self, event: llm.RealtimeModelError) -> None:
         if not event.recoverable:
             self._generations.put_nowait(event.error)
-
-
-async def _speak(session: llm.RealtimeSession[Any], sound: Samples, *, told: bool) -> None:
-    """Say a line in real time, and silence after it. told: the model has to be told that it is over."""
-    left = len(sound)
-    async for frame in paced(sound):
-        session.push_audio(rtc.AudioFrame(frame.tobytes(), SAMPLE_RATE, 1, len(frame)))
-        left -= len(frame)
-        if told and left <= 0:
-            told = False
-            session.commit_audio()
-            session.generate_reply()

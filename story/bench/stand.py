@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from story.bench.caller import MURMUR
 from story.bench.log import VendorLog
 from story.bench.noted import NotedEars, NotedLatencies
-from story.emulator.assemble import emulator, pretend_keys, redirected
+from story.emulator.assemble import emulator, redirected
 from story.emulator.ears import Clip, ClipEars
 from story.emulator.emulation import Emulation
 from story.emulator.faults import Faults
@@ -113,8 +113,3 @@ def _clips(scenario: Scenario) -> list[Clip]:
 
 def _clip(path: Path, words: Sequence[tuple[str, float, float]]) -> Clip:
     return Clip(path.name, tuple(Word(*word) for word in words), read_wav(path).tobytes(), SAMPLE_RATE)
-
-
-def with_keys(settings: Settings) -> Settings:
-    """Settings in which emulated vendors have keys that are none."""
-    return pretend_keys(settings)

@@ -158,6 +158,17 @@ class Recording:
         self._part.unlink(missing_ok=True)
 
 
+def read_recording(path: Path) -> tuple[Samples, Samples]:
+    """Both sides of a call that a `Recording` holds, caller and agent, at SAMPLE_RATE.
+
+    Raises:
+        OSError, EOFError, wave.Error: it can't be read.
+    """
+    with wave.open(str(path)) as file:
+        caller, agent = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2).T
+    return caller, agent
+
+
 def check_writable(path: Path, *, expected: float = 0.0) -> None:
     """Raise AudioError where a recording of `expected` seconds can't be put at `path`. Writes nothing."""
     folder = path.parent

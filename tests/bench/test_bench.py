@@ -16,8 +16,8 @@ import pytest
 
 from story.bench.calibration import calibrate
 from story.bench.store import Results
-from story.cli import main
 from story.core.errors import ConfigError
+from tests.bench.running import story
 
 pytestmark = pytest.mark.slow
 
@@ -28,13 +28,6 @@ DOOR = [
     "--emulate", "--brain", str(HERE / "door_script.toml"), "--profile", "baseline",
 ]  # fmt: skip
 CALL = ["--stt", "deepgram", "--llm", "gpt4o-mini", "--tts", "cartesia", "--warm-up", "0"]
-
-
-def story(*arguments: str) -> int | str | None:
-    """The exit code of `story` in this process: livekit takes seconds to import."""
-    with pytest.raises(SystemExit) as exited:
-        main(["bench", *arguments])
-    return exited.value.code
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from story.bench.store import Results
-from story.cli import main
+from tests.bench.running import story
 
 pytestmark = pytest.mark.slow
 
@@ -17,12 +17,6 @@ CALL = [
     "--chain", str(HERE / "door.toml"), "--scenarios", str(HERE / "door_callers.json"), "--emulate",
     "--brain", str(HERE / "door_script.toml"),
 ]  # fmt: skip
-
-
-def story(*arguments: str) -> int | str | None:
-    with pytest.raises(SystemExit) as exited:
-        main(["bench", *arguments])
-    return exited.value.code
 
 
 @pytest.mark.weights("hibari", "moonshine-tiny-en")

@@ -14,8 +14,8 @@ from story.bench.scenarios import load_scenarios
 from story.bench.speaking import FOLDER, place, spoken, spread, unspoken, voice_of
 from story.bench.store import Results
 from story.bench.words import words
-from story.cli import main
 from story.transports.sound import SAMPLE_RATE, read_wav
+from tests.bench.running import story
 
 HERE = Path(__file__).parent
 CALLERS = HERE / "spoken_callers.toml"
@@ -23,12 +23,6 @@ CALL = [
     "--stt", "deepgram", "--llm", "gpt4o-mini", "--tts", "cartesia", "--warm-up", "0", "--scenarios", str(CALLERS),
     "--chain", str(HERE / "door.toml"), "--emulate", "--brain", str(HERE / "door_script.toml"), "--profile", "baseline",
 ]  # fmt: skip
-
-
-def story(*arguments: str) -> int | str | None:
-    with pytest.raises(SystemExit) as exited:
-        main(["bench", *arguments])
-    return exited.value.code
 
 
 def test_who_speaks() -> None:

@@ -15,12 +15,12 @@ import pytest
 from story.bench.store import Results
 from story.bench.transports.coded import as_coded
 from story.bench.transports.earpiece import PILE_SECONDS, Earpiece
-from story.cli import main
 from story.emulator.ears import Clip, ClipEars, Lines
 from story.emulator.ears.matching import LEAST_FRAMES
 from story.emulator.hearing import LOUD
 from story.transports.livekit import dev_server
 from story.transports.sound import SAMPLE_RATE, Samples, read_wav
+from tests.bench.running import story
 
 HERE = Path(__file__).parent
 CALLERS = HERE.parent / "callers"
@@ -35,12 +35,6 @@ LINES = [
 ]
 FRAME = SAMPLE_RATE // 50
 TONE = np.full(FRAME, 3000, np.int16)
-
-
-def story(*arguments: str) -> int | str | None:
-    with pytest.raises(SystemExit) as exited:
-        main(["bench", *arguments])
-    return exited.value.code
 
 
 class Ear:
