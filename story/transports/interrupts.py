@@ -23,9 +23,14 @@ STOPS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr
 
 @contextmanager
 def stopped_as_interrupted() -> Iterator[None]:
-    """Within the block, which the main thread enters, a signal to stop does what Ctrl-C does."""
-    before = {number: signal.getsignal(number) for number in STOPS}
-    for number in before:
+    """Within the block, which the main thread enters, a signal to stop does what Ctrl-C does.
+
+    That works, too, where a shell has Ctrl-C ignored, as it does for what a script runs in the background.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *STOPS)}
+    if before[signal.SIGINT] == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in STOPS:
         signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         yield

@@ -208,8 +208,14 @@ def test_calls_that_a_vendor_made_fail_are_held_again(tmp_path: Path, capsys: py
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_what_is_done_when_it_is_stopped_is_kept(stop: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "stop, interrupts",
+    [(signal.SIGINT, signal.SIG_DFL), (signal.SIGTERM, signal.SIG_DFL), (signal.SIGTERM, signal.SIG_IGN)],
+    ids=["Ctrl-C", "told to stop", "told to stop in a script's background"],
+)
+def test_what_is_done_when_it_is_stopped_is_kept(
+    stop: signal.Signals, interrupts: signal.Handlers, tmp_path: Path
+) -> None:
     folder = tmp_path / "run"
     command = [
         sys.executable,
@@ -226,7 +232,9 @@ def test_what_is_done_when_it_is_stopped_is_kept(stop: signal.Signals, tmp_path:
         "--out",
         str(folder),
     ]
+    before = signal.signal(signal.SIGINT, interrupts)  # what a process that is started now has at first
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=tmp_path)
+    signal.signal(signal.SIGINT, before)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("[1/3]"):

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from story.transports.interrupts import hang_up_on_interrupt
+from story.transports.interrupts import hang_up_on_interrupt, stopped_as_interrupted
 
 
 class Line:
@@ -32,3 +32,15 @@ async def test_a_signal_ends_the_call(name: str) -> None:
         signal.raise_signal(number)
         assert await asyncio.wait_for(line.reason, 5) == REASONS[name]
     assert signal.getsignal(number) == (signal.default_int_handler if name == "SIGINT" else before)
+
+
+@pytest.mark.parametrize("interrupts", [signal.default_int_handler, signal.SIG_IGN])
+def test_a_signal_to_stop_interrupts_even_where_ctrl_c_is_ignored(interrupts: signal.Handlers) -> None:
+    before = signal.signal(signal.SIGINT, interrupts)
+    try:
+        with pytest.raises(KeyboardInterrupt), stopped_as_interrupted():
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGINT) == interrupts
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGINT, before)
