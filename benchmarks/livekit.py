@@ -14,6 +14,8 @@ benchmarks/data/talk.toml for all.
 `cost`       CPU of the worker's core, memory (PSS of all its processes) and p95 with 1, 4, 8 and 12 calls that talk all
              the time. The client's core is nearly full at 8: look at its CPU before you believe a latency there.
 
+`end`        from the end of the last call to that of the worker, which was told to end (SIGTERM) while it lasted.
+
 `story` has a thread for each call, `story-process` a process. `livekit` is the plain worker that goes by silence alone
 and lets callers break in at once, `livekit-defaults` leaves livekit's options alone; both have a process for each call,
 `livekit-thread` a thread.
@@ -31,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[0] = str(ROOT)  # not the folder of this file, where livekit would be this file
 
 from benchmarks.room_calls.servers import livekit, story  # noqa: E402
-from benchmarks.room_calls.starting import compare, cost, join, start  # noqa: E402
+from benchmarks.room_calls.starting import compare, cost, end, join, start  # noqa: E402
 from benchmarks.web import parts_of  # noqa: E402
 from benchmarks.web_calls.comparison import Comparison, Part, parser  # noqa: E402
 from benchmarks.web_calls.figures import Found  # noqa: E402
@@ -39,7 +41,7 @@ from benchmarks.web_calls.servers import Kind, Place, stand, vendors  # noqa: E4
 from benchmarks.web_calls.sound import Clip, callers, heard  # noqa: E402
 
 SERVERS = ("story", "story-process", "livekit", "livekit-defaults", "livekit-thread")
-PARTS = "start,join,latency,barge,pauses,acks,handoff,cost"
+PARTS = "start,join,latency,barge,pauses,acks,handoff,cost,end"
 SHARED = ("latency", "barge", "pauses", "acks", "handoff")
 """Parts that are measured as in benchmarks/web.py."""
 
@@ -77,7 +79,12 @@ def room_parts(options: argparse.Namespace, place: Place, clips: dict[str, Clip]
         async with stand(kind, place, known) as there:
             return await cost(there, clips, [int(calls) for calls in options.calls.split(",")])
 
-    return {"start": of_start, "join": of_join, **{name: shared[name] for name in SHARED}, "cost": of_cost}
+    async def of_end(kind: Kind) -> Found:
+        async with vendors(place, known) as url:
+            return await end(kind, place, url, options.starts)
+
+    shared = {name: shared[name] for name in SHARED}
+    return {"start": of_start, "join": of_join, **shared, "cost": of_cost, "end": of_end}
 
 
 def arguments() -> argparse.Namespace:

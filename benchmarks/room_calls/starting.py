@@ -1,4 +1,5 @@
-"""From the start of a worker to its registration, from a caller's join to the greeting, and what a call costs."""
+"""From the start of a worker to its registration, from a caller's join to the greeting, what a call costs, and from the
+end of the last call to the worker's."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from benchmarks.room_calls.servers import pss, rooms, worker
+from benchmarks.room_calls.caller import RoomCaller
+from benchmarks.room_calls.servers import AGENT, pss, rooms, worker
 from benchmarks.web_calls.crowds import Room
 from benchmarks.web_calls.figures import Found, milliseconds, spread
 from benchmarks.web_calls.servers import Kind, Place, Stand
@@ -17,6 +19,8 @@ from benchmarks.web_calls.turns import LLM, SHORT, TTS
 YARDSTICK = "livekit"
 GREETING = LLM + TTS
 """The vendors' share of a greeting, seconds."""
+DRAIN_SECONDS = 60.0
+"""After which a worker that has been told to end, and holds no call any more, is killed."""
 AT_REST_SECONDS = 3.0
 """Between one call and the next: an idle process or thread is there again by then."""
 
@@ -78,4 +82,23 @@ async def cost(stand: Stand, clips: dict[str, Clip], steps: Sequence[int]) -> Fo
     if len(steps) > 1:
         each = (memory[-1] - memory[0]) / (steps[-1] - steps[0])
         found.tell("memory of a further call, PSS", f"{each:.1f} MB")
+    return found
+
+
+async def end(kind: Kind, place: Place, emulator_url: str, times: int) -> Found:
+    """SIGTERM in a call; some seconds later the caller hangs up, and the worker has nothing left to do."""
+    taken = []
+    now = asyncio.get_running_loop().time
+    async with rooms(place) as server:
+        for number in range(times):
+            process, _url = await worker(kind, place, emulator_url, server)
+            async with RoomCaller(server, f"end-{number}", AGENT):
+                process.terminate()
+                await asyncio.sleep(AT_REST_SECONDS)
+                process.check()
+                left = now()
+            await process.ended(DRAIN_SECONDS)
+            taken.append(now() - left)
+    found = Found(data={"gone": taken})
+    found.tell("gone after its last call", f"{statistics.median(taken):.2f} s ({min(taken):.2f} to {max(taken):.2f})")
     return found

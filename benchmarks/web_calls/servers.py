@@ -127,9 +127,18 @@ class Process:
     async def stop(self) -> None:
         if self._process is None or self._process.returncode is not None:
             return
+        self.terminate()
+        await self.ended()
+
+    def terminate(self) -> None:
+        assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
+
+    async def ended(self, seconds: float = STOP_SECONDS) -> None:
+        """Wait for its end; after so many seconds it is killed."""
+        assert self._process is not None
         try:
-            async with asyncio.timeout(STOP_SECONDS):
+            async with asyncio.timeout(seconds):
                 await self._process.wait()
         except TimeoutError:
             for process in self._family():
