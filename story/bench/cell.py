@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from story.bench.ear import AUDIBLE, PAUSE_SECONDS, dead_air, heard, stretches, talk_over
+from story.bench.ear import (
+    PAUSE_SECONDS,
+    YIELD_SECONDS,
+    dead_air,
+    heard,
+    silence_at,
+    stretches,
+    talk_over,
+)
+from story.bench.handing_over import early_handoffs, handoff_gaps
 from story.bench.log import VendorLog
-from story.bench.marks import Marks, Parts, parts
+from story.bench.marks import Marks, parts
 from story.bench.outcome import FAILED, OK, UNBUILT, UNFINISHED, Outcome, TurnFigures
 from story.bench.scenarios import Scenario
 from story.bench.transports.caller import calling
 from story.bench.transports.connection import NotConnected
-from story.bench.words import missing, same, word_errors
+from story.bench.words import missing, same, word_errors, words
 from story.core import events
 from story.core.errors import StoryError
 from story.core.launch import hold_call
@@ -28,13 +38,12 @@ if TYPE_CHECKING:
     from story.bench.caller import BenchCaller
     from story.bench.ear import Heard
     from story.bench.stand import Stand
+    from story.core.personas import Chain
 
 DEADLINE_SECONDS = 45.0
 """After its time limit a call that has not ended yet is given up."""
-YIELD_SECONDS = 4.0
-"""After an "mm-hm" in which an agent that breaks off has done so because of it."""
-NEAR_SECONDS = 0.5
-"""Between the word of a handoff and the next persona's first sound."""
+BROKEN_OFF_SECONDS = 4.0
+"""After an "mm-hm" has begun, in which an agent that is broken off is so because of it."""
 
 
 @dataclass(frozen=True)
@@ -98,35 +107,39 @@ async def hold(cell: Cell, scenario: Scenario, stand: Stand, *, recording: Path 
     except Exception as error:
         return Outcome(FAILED, "crash", redact(f"{type(error).__name__}: {error}", stand.settings))
     name = recording.name if recording is not None else ""
-    return _measured(scenario, ended, caller, marks, vendors.log, lag=lag.late, recording=name)
+    return measured(scenario, ended, caller, marks, vendors.log, chain=plan.chain, lag=lag.late, recording=name)
 
 
-def _measured(
+def measured(
     scenario: Scenario,
     ended: events.CallEnded,
     caller: BenchCaller,
     marks: Marks,
     log: VendorLog | None,
     *,
+    chain: Chain,
     lag: float,
     recording: str,
 ) -> Outcome:
     """The figures of a call that was held."""
     began = caller.began
     sound = stretches(caller.agent, gap=PAUSE_SECONDS)
-    gaps = dict(_handoffs(marks, caller, began))
+    gaps = dict(handoff_gaps(marks, caller.said, caller.agent, began))
+    limits = [line.onset for line in caller.said[1:]] + [float("inf")]
     turns = tuple(
-        _turn(one, parts(one, marks, began), log, began, handoff=one.said.number in gaps)
-        for one in heard(caller.said, caller.agent)
+        _turn(one, marks, log, began, before=limit, handoff=one.said.number in gaps)
+        for one, limit in zip(heard(caller.said, caller.agent), limits, strict=True)
     )
     said = " ".join(line.text for line in scenario.lines[: len(caller.said)])
     text = " ".join(event.text for _, event in marks.of(events.UserTurn))
     errors = word_errors(said, text)
-    faults: dict[str, int] = {}
-    for _, fault in marks.of(events.CallFault):
-        faults[fault.where] = faults.get(fault.where, 0) + 1
+    faults = [fault for _, fault in marks.of(events.CallFault)]
+    retried = Counter(fault.where for fault in faults if fault.recoverable)
+    broken_off = [event for _, event in marks.of(events.AgentTurn) if event.interrupted]
+    asides = [_aside(marks, caller, aside) for aside in caller.asides]
     status, kind, reason = _verdict(scenario, ended, caller, marks)
     handoffs = tuple((event.from_, event.to) for _, event in marks.of(events.Handoff))
+    early = early_handoffs(marks, caller.said, scenario, chain, began)
     return Outcome(
         status,
         kind,
@@ -142,24 +155,42 @@ def _measured(
         spoken=" ".join(event.text for _, event in marks.of(events.AgentTurn) if event.text),
         unheard=tuple(missing(_spoken(scenario.facts, said), text)),
         facts={name: same(ended.data.get(name, ""), wanted) for name, wanted in scenario.facts.items()},
-        handoffs_right=None if scenario.handoffs is None else handoffs == scenario.handoffs,
-        faults=faults,
-        retries=sum(fault.recoverable for _, fault in marks.of(events.CallFault)),
+        handoffs_right=None if scenario.handoffs is None else handoffs == scenario.handoffs and not early,
+        early_handoffs=early,
+        interruptions=len(broken_off),
+        words_cut=sum(len(words(event.unheard)) for event in broken_off),
+        faults=dict(Counter(fault.where for fault in faults)),
+        retried=dict(retried),
+        retries=retried.total(),
         fallbacks=len(marks.of(events.Fallback)),
         dead_air=dead_air(caller.caller, caller.agent),
         talk_over=talk_over(caller.caller, caller.agent),
         lag=lag,
         asides=len(caller.asides),
-        false_yields=sum(_yielded(marks, began + aside) for aside in caller.asides),
+        false_yields=sum(aside.yielded for aside in asides),
+        aside_gaps=tuple(round(aside.gap, 4) for aside in asides if aside.gap is not None),
         usage=ended.usage,
         recording=recording,
     )
 
 
-def _yielded(marks: Marks, at: float) -> bool:
-    """Whether the agent broke off what it said for an "mm-hm" that began then (the loop's clock)."""
-    turns = marks.of(events.AgentTurn)
-    return any(event.interrupted and at <= told <= at + YIELD_SECONDS for told, event in turns)
+@dataclass(frozen=True)
+class _Aside:
+    """What an agent did at an "mm-hm". gap: for how long it was silent, None where it said no more."""
+
+    gap: float | None
+    yielded: bool
+
+
+def _aside(marks: Marks, caller: BenchCaller, at: float) -> _Aside:
+    """at: when it began, seconds since the line did."""
+    until = min((line.onset for line in caller.said if line.onset > at), default=float("inf"))
+    gap = silence_at(at, caller.agent, until)
+    broken_off = any(
+        event.interrupted and at <= told - caller.began <= min(at + BROKEN_OFF_SECONDS, until)
+        for told, event in marks.of(events.AgentTurn)
+    )
+    return _Aside(gap, broken_off or (gap is not None and gap > YIELD_SECONDS))
 
 
 def _spoken(facts: Mapping[str, str], said: str) -> list[str]:
@@ -185,10 +216,17 @@ def _verdict(scenario: Scenario, ended: events.CallEnded, caller: BenchCaller, m
     return OK, "", ""
 
 
-def _turn(one: Heard, led: Parts | None, log: VendorLog | None, began: float, *, handoff: bool) -> TurnFigures:
+def _turn(
+    one: Heard, marks: Marks, log: VendorLog | None, began: float, *, before: float, handoff: bool
+) -> TurnFigures:
+    """before: the caller's next line."""
+    led = parts(one, marks, began)
     figures: dict[str, float | None] = {}
     if led is not None:
         figures = {"final": _rounded(led.final), "turn": _rounded(led.turn)}
+        word = marks.first_word(began + one.said.end, began + before)
+        if word is not None and one.answer is not None:  # over a transport a word is told before it is heard
+            figures["first_word"] = _rounded(max(word - began, one.answer) - one.said.end)
         for role, asked in (("llm", led.llm), ("tts", led.tts), ("realtime", led.realtime)):
             figures[role] = None if asked is None else _rounded(asked.first - asked.start)
     return TurnFigures(
@@ -206,21 +244,6 @@ def _turn(one: Heard, led: Parts | None, log: VendorLog | None, began: float, *,
         log={} if led is None or log is None else log.stages(led, began + one.said.end, began + (one.answer or 0.0)),
         **figures,
     )
-
-
-def _handoffs(marks: Marks, caller: BenchCaller, began: float) -> list[tuple[int, float | None]]:
-    """The line before each handoff, and how long it was from its last sound to the next persona's first."""
-    sound = stretches(caller.agent, gap=PAUSE_SECONDS, threshold=AUDIBLE)
-    found: list[tuple[int, float | None]] = []
-    for told, event in marks.of(events.Handoff):
-        at = told - began
-        before = [line for line in caller.said if line.end <= at]
-        if not before:
-            continue
-        first = min((one.start for one in sound), key=lambda start: abs(start - at), default=None)
-        heard_at = first if first is not None and abs(first - at) <= NEAR_SECONDS and event.gap is not None else None
-        found.append((before[-1].number, None if heard_at is None else round(heard_at - before[-1].end, 4)))
-    return found
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -22,6 +22,13 @@ PAUSE_SECONDS = 0.2
 """Silence after which an agent's sound is a new one."""
 STOPPED_SECONDS = 0.35
 """Silence after which an agent that was broken into has stopped."""
+SOONEST_SECONDS = 0.35
+"""After a line's first sound, in which nobody has begun to answer it: what begins by then went on after a pause."""
+REACTION_SECONDS = 2.0
+"""After an "mm-hm" has begun, in which an agent that falls silent does so because of it."""
+YIELD_SECONDS = 0.6 + PAUSE_SECONDS
+"""Silence at an "mm-hm" after which an agent has given up the floor. That of `story` lasts 0.6 s at most, and may fall
+into a pause of the agent's own."""
 
 
 def loudness(samples: Samples) -> list[float]:
@@ -105,7 +112,8 @@ def heard(said: Sequence[Said], agent: Sequence[float]) -> list[Heard]:
 
 
 def _after(line: Said, sound: Sequence[Stretch], limit: float) -> Heard:
-    broke_in = any(one.start < line.onset < one.end for one in sound)
+    soonest = min(line.onset + SOONEST_SECONDS, line.end)
+    broke_in = any(one.start < soonest and one.end > line.onset for one in sound)
     during = [one for one in sound if one.start < line.end and one.end > line.onset]
     # what ends before the line does is the rest of what was broken into, or a part of it that was taken up again
     rest = [one for one in during if one.end <= line.end] if broke_in else []
@@ -122,7 +130,20 @@ def _after(line: Said, sound: Sequence[Stretch], limit: float) -> Heard:
 
 def _is_new(over: Stretch, line: Said, stopped: float | None) -> bool:
     """Whether sound that was there as the line ended is an answer that came too early."""
-    return over.start > line.onset and (stopped is None or over.start - stopped > STOPPED_SECONDS)
+    return over.start >= line.onset + SOONEST_SECONDS and (stopped is None or over.start - stopped > STOPPED_SECONDS)
+
+
+def silence_at(aside: float, agent: Sequence[float], until: float = float("inf")) -> float | None:
+    """For how long an agent was silent because of an "mm-hm" that began at `aside`; None where it says no more `until`
+    the caller's next line. agent: its loudness by 10 ms."""
+    sound = [one for one in stretches(agent, gap=PAUSE_SECONDS) if one.start < until]
+    made = [
+        later.start - max(one.end, aside)
+        for one, later in pairwise(sound)
+        if later.start > aside and one.end <= aside + REACTION_SECONDS
+    ]
+    went_on = bool(sound) and sound[-1].end > aside + REACTION_SECONDS
+    return max(made) if made else 0.0 if went_on else None
 
 
 def dead_air(caller: Sequence[float], agent: Sequence[float]) -> float:

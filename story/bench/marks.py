@@ -55,6 +55,18 @@ class Marks:
     def of(self, kind: type[events.Event]) -> list[tuple[float, Any]]:
         return [(at, event) for at, event in self.told if isinstance(event, kind)]
 
+    def first_word(self, after: float, before: float) -> float | None:
+        """When the first word was told as heard of what the agent began to say between these times."""
+        so_far: str | None = None
+        for at, event in self.of(events.Partial):
+            if event.who != "agent":
+                continue
+            goes_on = so_far is not None and len(event.text) > len(so_far) and event.text.startswith(so_far)
+            so_far = event.text
+            if not goes_on and after < at < before:
+                return at
+        return None
+
     def on_clock(self, since_1970: float) -> float:
         """A time of livekit's on the loop's clock."""
         return since_1970 - self._since_1970

@@ -20,8 +20,9 @@ class TurnFigures:
     onset, end: since the line began. latency: from the caller's last sound to the agent's first; negative where it
     came too early. stages: where it went, see `marks.Stages`. final, turn: from the caller's last sound to the
     recogniser's final words, and to the decision that the turn is over. llm, tts, realtime: first token or sound after
-    the request. stopped: from the first sound of a line that broke in to the agent's last. handoff: the answer is the
-    next persona's. log: what the emulated vendors' own log says of the same stages.
+    the request. first_word: from the caller's last sound until the first word of the answer is told as heard. stopped:
+    from the first sound of a line that broke in to the agent's last. handoff: the answer is the next persona's. log:
+    what the emulated vendors' own log says of the same stages.
     """
 
     number: int
@@ -39,6 +40,7 @@ class TurnFigures:
     llm: float | None = None
     tts: float | None = None
     realtime: float | None = None
+    first_word: float | None = None
     stages: Mapping[str, float] = field(default_factory=dict)
     log: Mapping[str, float] = field(default_factory=dict)
 
@@ -53,11 +55,14 @@ class Outcome:
     heard: what was. spoken: what the agent said, as far as it was heard. understood: what an independent recogniser
     made of that; of its spoken_words words misheard were wrong (`story bench listen`). unheard: names and places of
     the facts that are not in what was heard of the caller. facts: name -> whether it was gathered
-    right. handoffs_right: whether they were those that the scenario wants. faults: where -> how many. retries: those
-    of them that the call survived. dead_air, talk_over, duration, lag (the event loop was late by, 95th percentile):
-    seconds. usage: as the call tells it. cost: in dollars; None where a price is missing. assumed: a price of it has
-    no source. unpriced: the models without one. asides: times that the caller said "mm-hm"; false_yields: those for
-    which the agent broke off. held_again: times that it was held before, and failed.
+    right. handoffs_right: whether they were those that the scenario wants, none of them early. early_handoffs: those
+    before the caller had said what the persona gathers. interruptions: times that the agent was broken off; words_cut:
+    what it would have gone on to say. faults: where -> how many. retried, retries: those of them that the call
+    survived, and how many these are. dead_air, talk_over, duration, lag (the event loop was late by, 95th percentile):
+    seconds. usage: as the call tells it. cost: in dollars; None where a price is missing; cost_by: "persona role" ->
+    dollars. assumed: a price of it has no source. unpriced: the models without one. asides: times that the caller said
+    "mm-hm"; false_yields: those at which the agent gave up the floor; aside_gaps: of those after which it spoke on, the
+    silence it made. held_again: times that it was held before, and failed.
     """
 
     status: str
@@ -78,13 +83,18 @@ class Outcome:
     unheard: tuple[str, ...] = ()
     facts: Mapping[str, bool] = field(default_factory=dict)
     handoffs_right: bool | None = None
+    early_handoffs: int = 0
+    interruptions: int = 0
+    words_cut: int = 0
     faults: Mapping[str, int] = field(default_factory=dict)
+    retried: Mapping[str, int] = field(default_factory=dict)
     retries: int = 0
     fallbacks: int = 0
     dead_air: float = 0.0
     talk_over: float = 0.0
     asides: int = 0
     false_yields: int = 0
+    aside_gaps: tuple[float, ...] = ()
     lag: float = 0.0
     usage: Mapping[str, Any] = field(default_factory=dict)
     cost: float | None = None
@@ -103,7 +113,7 @@ class Outcome:
         known = {f.name for f in fields(cls)}
         values = {name: value for name, value in data.items() if name in known}
         turns = tuple(_turn(turn) for turn in data.get("turns", ()))
-        lists = {name: tuple(values.get(name, ())) for name in ("handoff_gaps", "unheard", "unpriced")}
+        lists = {name: tuple(values.get(name, ())) for name in ("handoff_gaps", "aside_gaps", "unheard", "unpriced")}
         return cls(**{**values, **lists, "turns": turns})
 
 

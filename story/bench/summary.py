@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from story.bench.outcome import FAILED, OK, UNBUILT, UNFINISHED, Outcome, TurnFigures
@@ -18,13 +19,17 @@ STAGES = ("stt", "turn", "llm", "tts", "realtime", "line")
 class StackFigures:
     """One stack. Times in seconds, rates from 0 to 1; None where nothing was seen.
 
-    unbuilt: why it can't be built. calls, ok: held, and come to their end. failures: kind -> calls. premature:
-    answers that began before the caller had ended. latency: from the caller's last sound to the agent's first, without
-    those. handoff, barge_in, greeting: the same for what their names say. stages: name -> mean. wer: word errors a
-    word. intelligibility: the same of what an independent recogniser understood of the agent. facts: those gathered
-    right. cost: dollars a call, cost_a_minute; assumed: with a price that no source gives.
-    unpriced: models without a price. late: calls held while the machine was busy; lag: by how much, at most.
-    held_again: times that calls that had failed were held again.
+    unbuilt: why it can't be built. calls, ok: held, and come to their end. failures: kind -> calls. faults: kind ->
+    how often; retried: those that the calls survived, which are `retries`. premature: answers that began before the
+    caller had ended. latency: from the caller's last sound to the agent's first, without those. handoff, barge_in,
+    greeting, first_word, aside_gap, duration: the same for what their names say. final, turn, llm, tts, realtime: as in
+    `TurnFigures`; line: the last of its stages. stages: name -> mean. wer: word errors a word. intelligibility: the
+    same of what an independent recogniser understood of the agent. names: calls in which all were heard. facts: those
+    gathered right. interruptions, words_cut, early_handoffs, asides, false_yields, fallbacks: as in `Outcome`, of all
+    calls. dead_air: the longest; talk_over: seconds a call. cost: dollars a call, cost_a_minute; cost_by: "persona
+    role" -> dollars a call, as far as there are prices; assumed: with a price that no source gives. unpriced: models
+    without a price. late: calls held while the machine was busy; lag: by how much, at most. held_again: times that
+    calls that had failed were held again.
     """
 
     stack: str
@@ -33,16 +38,23 @@ class StackFigures:
     ok: int = 0
     failures: dict[str, int] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
+    faults: dict[str, int] = field(default_factory=dict)
+    retried: dict[str, int] = field(default_factory=dict)
     retries: int = 0
+    fallbacks: int = 0
     held_again: int = 0
     latency: Spread | None = None
     handoff: Spread | None = None
     barge_in: Spread | None = None
     greeting: Spread | None = None
+    first_word: Spread | None = None
     final: Spread | None = None
+    turn: Spread | None = None
     llm: Spread | None = None
     tts: Spread | None = None
     realtime: Spread | None = None
+    line: Spread | None = None
+    duration: Spread | None = None
     stages: dict[str, float] = field(default_factory=dict)
     premature: int = 0
     unanswered: int = 0
@@ -50,16 +62,20 @@ class StackFigures:
     broke_in: int = 0
     asides: int = 0
     false_yields: int = 0
+    aside_gap: Spread | None = None
+    interruptions: int = 0
+    words_cut: int = 0
     wer: float | None = None
     intelligibility: float | None = None
     names: float | None = None
     facts: float | None = None
     handoffs: float | None = None
-    duration: float | None = None
+    early_handoffs: int = 0
     dead_air: float | None = None
     talk_over: float | None = None
     cost: float | None = None
     cost_a_minute: float | None = None
+    cost_by: dict[str, float] = field(default_factory=dict)
     assumed: bool = False
     unpriced: tuple[str, ...] = ()
     late: int = 0
@@ -81,9 +97,6 @@ def _figures(stack: str, outcomes: Sequence[Outcome]) -> StackFigures:
         return StackFigures(stack, unbuilt=outcomes[0].reason)
     ok = [outcome for outcome in held if outcome.status == OK]
     failed = [outcome for outcome in held if outcome.status == FAILED]
-    failures: dict[str, int] = {}
-    for outcome in failed:
-        failures[outcome.kind] = failures.get(outcome.kind, 0) + 1
     # of calls that broke down what was answered says nothing of the stack
     whole = [outcome for outcome in held if outcome.status == OK or outcome.kind == UNFINISHED]
     turns = [turn for outcome in whole for turn in outcome.turns]
@@ -95,18 +108,25 @@ def _figures(stack: str, outcomes: Sequence[Outcome]) -> StackFigures:
         stack,
         calls=len(held),
         ok=len(ok),
-        failures=failures,
+        failures=dict(Counter(outcome.kind for outcome in failed)),
         reasons=tuple(dict.fromkeys(outcome.reason for outcome in failed)),
+        faults=_added(outcome.faults for outcome in held),
+        retried=_added(outcome.retried for outcome in held),
         retries=sum(outcome.retries for outcome in held),
+        fallbacks=sum(outcome.fallbacks for outcome in held),
         held_again=sum(outcome.held_again for outcome in held),
         latency=spread(latencies(whole)),
         handoff=spread([outcome.handoff_gaps for outcome in whole]),
         barge_in=spread(of_turns(whole, lambda turn: turn.stopped)),
         greeting=spread([[outcome.greeting] for outcome in whole if outcome.greeting is not None]),
+        first_word=spread(of_turns(whole, lambda turn: turn.first_word)),
         final=spread(of_turns(whole, lambda turn: turn.final)),
+        turn=spread(of_turns(whole, lambda turn: turn.turn)),
         llm=spread(of_turns(whole, lambda turn: turn.llm)),
         tts=spread(of_turns(whole, lambda turn: turn.tts)),
         realtime=spread(of_turns(whole, lambda turn: turn.realtime)),
+        line=spread(of_turns(whole, lambda turn: turn.stages.get("line"))),
+        duration=spread([[outcome.duration] for outcome in ok if outcome.ended]),
         stages=_stages(turns),
         premature=sum(turn.premature for turn in turns),
         unanswered=sum(turn.latency is None for turn in turns),
@@ -114,21 +134,39 @@ def _figures(stack: str, outcomes: Sequence[Outcome]) -> StackFigures:
         broke_in=sum(turn.barged and turn.broke_in for turn in turns),
         asides=sum(outcome.asides for outcome in whole),
         false_yields=sum(outcome.false_yields for outcome in whole),
+        aside_gap=spread([outcome.aside_gaps for outcome in whole]),
+        interruptions=sum(outcome.interruptions for outcome in whole),
+        words_cut=sum(outcome.words_cut for outcome in whole),
         intelligibility=_misheard(ok),
         wer=sum(outcome.errors for outcome in ok) / words if words else None,
         names=_rate([not outcome.unheard for outcome in ok]),
         facts=_rate([right for outcome in ok for right in outcome.facts.values()]),
         handoffs=_rate([outcome.handoffs_right for outcome in ok if outcome.handoffs_right is not None]),
-        duration=_mean([outcome.duration for outcome in ok]),
+        early_handoffs=sum(outcome.early_handoffs for outcome in whole),
         dead_air=max((outcome.dead_air for outcome in whole), default=None),
         talk_over=_mean([outcome.talk_over for outcome in whole]),
         cost=_mean(costs) if priced else None,
         cost_a_minute=sum(costs) / minutes if priced and minutes else None,
+        cost_by=_cost_by(ok),
         assumed=any(outcome.assumed for outcome in ok),
         late=sum(outcome.lag > LATE_SECONDS for outcome in held),
         lag=max(outcome.lag for outcome in held),
         unpriced=tuple(dict.fromkeys(name for outcome in ok for name in outcome.unpriced)),
     )
+
+
+def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """How often each was counted, by the name."""
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return dict(total)
+
+
+def _cost_by(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Dollars a call, by "persona role"."""
+    keys = dict.fromkeys(key for outcome in outcomes for key in outcome.cost_by)
+    return {key: sum(one.cost_by.get(key, 0.0) for one in outcomes) / len(outcomes) for key in keys}
 
 
 def _misheard(outcomes: Iterable[Outcome]) -> float | None:

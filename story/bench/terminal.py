@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -97,13 +97,7 @@ def _share(found: Spread | None, share: int) -> str:
 def remarks(one: StackFigures) -> list[str]:
     """What a table has no room for."""
     found = [f"can't be built: {one.unbuilt}"] if one.unbuilt else []
-    if one.failures:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in one.failures.items())
-        found.append(f"failed: {kinds} ({'; '.join(one.reasons)})")
-    if one.retries:
-        found.append(f"{one.retries} faults that the calls survived")
-    if one.held_again:
-        found.append(f"calls that failed were held again {one.held_again} times")
+    found += _trouble(one)
     if one.intelligibility is not None:
         found.append(f"{per_cent(one.intelligibility)} of the voice's words were not understood")
     if one.premature:
@@ -113,9 +107,12 @@ def remarks(one: StackFigures) -> list[str]:
     if one.yielded < one.broke_in:
         found.append(f"yielded to {one.yielded} of {one.broke_in} callers who broke in")
     if one.false_yields:
-        found.append(f'broke off for {one.false_yields} of {one.asides} "mm-hm"')
+        found.append(f'gave up the floor for {one.false_yields} of {one.asides} "mm-hm"')
+    if one.words_cut:
+        found.append(f"{one.words_cut} words cut where the agent was interrupted {one.interruptions} times")
     if one.handoffs is not None and one.handoffs < 1:
-        found.append(f"handoffs right in {per_cent(one.handoffs)} of the calls")
+        early = f"; {one.early_handoffs} came too early" if one.early_handoffs else ""
+        found.append(f"handoffs right in {per_cent(one.handoffs)} of the calls{early}")
     if one.late:
         lag = milliseconds(one.lag)
         found.append(
@@ -126,21 +123,74 @@ def remarks(one: StackFigures) -> list[str]:
     return found
 
 
+def _trouble(one: StackFigures) -> list[str]:
+    """What failed, for good or for a while."""
+    found: list[str] = []
+    if one.failures:
+        found.append(f"failed: {_kinds(one.failures)} ({'; '.join(one.reasons)})")
+    if one.retries:
+        kinds = f" ({_kinds(one.retried)})" if one.retried else ""
+        found.append(f"{one.retries} faults that the calls survived{kinds}")
+    if one.fallbacks:
+        found.append(f"went on with another model {one.fallbacks} times")
+    if one.held_again:
+        found.append(f"calls that failed were held again {one.held_again} times")
+    return found
+
+
 def spreads(found: Sequence[StackFigures], held: str = "") -> None:
-    """The percentiles of the response latency with their ranges, and its stages. held: how the calls were."""
+    """Of each stack the percentiles of all that takes time with their ranges, and what else there is to tell. held: how
+    the calls were."""
     out = console()
-    rows = table("STACK", "N", "P50", "P90", "P95", "P99", "STAGES (MEAN)")
-    rows.padding = (0, 1, 0, 0)
-    rows.columns[0].width = 22
     for one in found:
-        if one.latency is None:
-            continue
-        cells = [_range(one.latency, share) for share in one.latency.percentiles]
-        stages = ", ".join(f"{name} {milliseconds(mean)}" for name, mean in one.stages.items())
-        rows.add_row(one.stack.replace("+", " +"), str(one.latency.count), *cells, stages)
-    out.print(rows)
-    if held:
-        out.print(Text(f"\nms.{_sentence(held)}", style=FAINT))
+        out.print(Text(one.stack, style="bold"))
+        rows = table("MS", "N", "P50", "P90", "P95", "P99")
+        rows.padding = (0, 1, 0, 0)
+        for column in rows.columns[1:]:
+            column.justify = "right"
+        for name, seen in times(one):
+            if seen is not None:
+                cells = [_range(seen, share) for share in seen.percentiles]
+                rows.add_row(name, str(seen.count), *cells)
+        if rows.row_count:
+            out.print(rows)
+        for line in [*details(one), *remarks(one)]:
+            out.print(Text(line))
+        out.print()
+    out.print(Text(f"ms; below each percentile its 95 % range.{_sentence(held)}", style=FAINT))
+
+
+def times(one: StackFigures) -> list[tuple[str, Spread | None]]:
+    """All that takes time, by the name of it."""
+    return [
+        ("response", one.latency), ("first word", one.first_word), ("handoff", one.handoff),
+        ("falls silent", one.barge_in), ('gap at "mm-hm"', one.aside_gap), ("greeting", one.greeting),
+        ("final words", one.final), ("end of turn", one.turn), ("llm", one.llm), ("tts", one.tts),
+        ("realtime", one.realtime), ("line", one.line), ("whole call", one.duration),
+    ]  # fmt: skip
+
+
+def details(one: StackFigures) -> list[str]:
+    """Figures without percentiles, some to a line."""
+    stages = ", ".join(f"{name} {milliseconds(mean)}" for name, mean in one.stages.items())
+    right = [("names heard", one.names), ("facts right", one.facts), ("handoffs right", one.handoffs)]
+    wrong = [("word errors", one.wer), ("voice not understood", one.intelligibility)]
+    rates = ", ".join(f"{name} {per_cent(rate)}" for name, rate in [*wrong, *right] if rate is not None)
+    found = [f"stages (means): {stages}"] if stages else []
+    found += [rates] if rates else []
+    if one.dead_air is not None and one.talk_over is not None:
+        found.append(f"dead air {one.dead_air:.1f} s at most, talk-over {one.talk_over:.2f} s a call")
+    if one.faults or one.fallbacks:
+        found.append(f"faults: {_kinds(one.faults) or 'none'}; fallbacks: {one.fallbacks}")
+    if one.cost_by:
+        a_call = dollars(one.cost, assumed=one.assumed)
+        split = ", ".join(f"{name} {dollars(cost)}" for name, cost in one.cost_by.items())
+        found.append(f"a call {a_call}, a minute {dollars(one.cost_a_minute, assumed=one.assumed)}: {split}")
+    return found
+
+
+def _kinds(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
 
 
 def _sentence(held: str) -> str:

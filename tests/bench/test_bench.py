@@ -61,6 +61,7 @@ def test_a_call_is_measured(run: Path) -> None:
         assert sum(turn["stages"].values()) == pytest.approx(turn["latency"], abs=0.002)
         assert turn["latency"] >= 0.25 + 0.09, "the vendors alone take longer"
         assert turn["final"] >= 0.25 and not turn["premature"]
+        assert turn["latency"] <= turn["first_word"] < turn["latency"] + 2
         for role, least in (("llm", 0.35), ("tts", 0.09)):
             # on a machine that is busy, a model may tell so late when it was asked that its answer seems to be another
             assert turn[role] is None or turn[role] >= least

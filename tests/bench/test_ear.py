@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from story.bench.ear import Said, Stretch, dead_air, heard, speech, stretches, talk_over
+from story.bench.ear import YIELD_SECONDS, Said, Stretch, dead_air, heard, silence_at, speech, stretches, talk_over
 from story.transports.sound import SAMPLE_RATE
 
 
@@ -63,6 +63,33 @@ def test_an_agent_that_takes_it_up_again_for_a_moment_has_stopped_after_that() -
 def test_an_answer_to_half_a_line_that_broke_in() -> None:
     (one,) = heard([Said(1, 2.0, 5.0, barged=True)], loud((0.5, 2.3), (4.0, 6.0)))
     assert (one.stopped, one.latency, one.premature) == (pytest.approx(2.3), pytest.approx(-1.0), True)
+
+
+def test_a_line_that_breaks_in_where_the_agent_makes_a_pause() -> None:
+    (one,) = heard([Said(1, 3.2, 5.0, barged=True)], loud((1, 3), (3.4, 4.0), (5.8, 7)))
+    assert one.broke_in and not one.premature
+    assert (one.stopped, one.latency) == (pytest.approx(4.0), pytest.approx(0.8))
+
+
+def test_an_agent_that_goes_on_after_its_pause_over_the_line() -> None:
+    (one,) = heard([Said(1, 3.2, 5.0, barged=True)], loud((1, 3), (3.4, 5.5), (6.0, 7)))
+    assert one.broke_in and one.stopped is None and not one.premature and one.answer == 6.0
+
+
+def test_silence_at_an_mm_hm() -> None:
+    held, pause = loud((1, 3.3), (3.85, 6)), loud((1, 2.8), (3.2, 6))
+    assert silence_at(3.0, held) == pytest.approx(0.55) and YIELD_SECONDS > 0.55
+    assert silence_at(3.0, loud((1, 6))) == 0.0, "it spoke on"
+    assert silence_at(3.0, pause) == pytest.approx(0.2), "the pause was its own until then"
+    assert silence_at(3.0, loud((1, 3.3), (5.5, 8))) == pytest.approx(2.2)
+    assert silence_at(3.0, loud((1, 3.6))) is None, "it had said all"
+    assert silence_at(3.0, loud((1, 3.3), (3.85, 4.3))) == pytest.approx(0.55), "and then said all"
+
+
+def test_silence_after_the_next_line_is_none_at_the_mm_hm() -> None:
+    agent = loud((1, 3.3), (3.85, 4.3), (7, 8))
+    assert silence_at(3.0, agent, until=4.1) == pytest.approx(0.55)
+    assert silence_at(3.0, loud((1, 3.9), (7, 8)), until=3.7) is None
 
 
 def test_both_sides_together() -> None:
