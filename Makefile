@@ -22,7 +22,7 @@ weights:
 	@$(BIN)/story models pull --yes
 
 run: setup ## talk with the storyteller in the browser, on this machine's own models (ARGS=--open: opens the page)
-	@$(BIN)/story run --intro-stack local --story-stack local $(ARGS)
+	@$(BIN)/story run --transport web --intro-stack local --story-stack local $(ARGS)
 
 talk: setup ## the same in this terminal, typed (ARGS=--voice: spoken)
 	@scripts/library libportaudio.so.2 libportaudio2 "sound (story talk --voice)"

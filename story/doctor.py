@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from story.core.errors import StoryError
 from story.core.nearest import did_you_mean
-from story.core.registry import DEFAULT_CHAIN, ModelFactory, ModelOptions
-from story.core.requirements import missing_package
+from story.core.registry import DEFAULT_CHAIN, ModelOptions
+from story.core.requirements import missing_package, to_fetch
 from story.core.settings import user_path
 from story.describe import StackInfo, default_stack, describe_stack
 
@@ -158,7 +158,7 @@ def _on_device(workspace: Workspace) -> Iterator[Check]:
             name = f"{factory.provider} {role.replace('_', ' ')}"
             if problem:
                 yield Check(name, "note", problem)
-            elif size := _to_fetch(factory):
+            elif size := to_fetch(factory, ModelOptions(model=factory.default_model)):
                 yield Check(
                     name, "note", f"{factory.default_model}: {size / 1e9:.2f} GB of weights, fetched on first use"
                 )
@@ -201,19 +201,14 @@ def _disk(workspace: Workspace) -> Check:
     there = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(there).free
     wanted = sum(
-        _to_fetch(factory) for offered in workspace.registry.factories.values() for factory in offered.values()
+        to_fetch(factory, ModelOptions(model=factory.default_model))
+        for offered in workspace.registry.factories.values()
+        for factory in offered.values()
     )
     text = f"{free / 1e9:.1f} GB free in {_short(folder)}"
     if free < 2 * wanted:  # parts of a download are joined: some of it is there twice for a while
         return Check("disk", "bad", f"{text}; fetching the missing weights takes {2 * wanted / 1e9:.1f} GB")
     return Check("disk", "ok", text)
-
-
-def _to_fetch(factory: ModelFactory) -> int:
-    try:
-        return factory.to_fetch(ModelOptions(model=factory.default_model)) if factory.to_fetch else 0
-    except Exception:  # a provider's own mistake; its models tell it when they are wanted
-        return 0
 
 
 def _cache() -> Path:

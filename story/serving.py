@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import threading
 import time
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -191,18 +192,17 @@ async def _serve(serving: Serving, wanted: Wanted, log: Log, began: float, *, op
     service = Service(serving, log.event)
     with orders.by_signal():
         await service.start()  # first of all: the page is there while the rest is imported
-        try:
+        async with AsyncExitStack() as closing:
+            closing.push_async_callback(service.aclose)
             plan = await asyncio.to_thread(wanted.plan_if_here)
             if plan is None:
                 return False
-            async with wanted.reached() as settings:
+            async with wanted.reached() as settings, closing.pop_all():  # its goodbyes need the vendors
                 service.open(plan, settings)
                 log.serving(service, serving, plan)
                 if open_page:
-                    _open(service.server.url)
+                    _open(service.server.url_here)
                 await _until_stopped(service, log, began, orders)
-        finally:
-            await service.aclose()
     return True
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from story.core.errors import printable
+
 if TYPE_CHECKING:
     from story.core.events import Event
     from story.core.plan import Plan
@@ -27,7 +29,10 @@ class Log:
             stacks = {key: str(stack) for key, stack in plan.stacks.items()}
             self._json({"type": "serving", "url": url, "chain": plan.name, "stacks": stacks, "why": plan.why})
         else:
-            typer.echo(f"story is at {url}\n")
+            typer.echo(f"story is at {url}")
+            if service.server.url_here != url:
+                typer.echo(f"On this machine: {service.server.url_here}")
+            typer.echo()
             for line in about(plan, serving.notice):
                 typer.echo(f"  {line}")
             typer.echo("\nLoading the models...  (Ctrl-C stops)")
@@ -105,30 +110,34 @@ class Log:
             typer.echo(f"Taking no more calls, waiting for the end of {calls}. Again: say goodbye now.")
 
     def event(self, event: Event) -> None:
-        from story.core import events
-        from story.transcript import told_end
-
         if self._as_json:
             if event.recorded:
                 self._json(event.as_dict())
-            return
-        now = time.strftime("%H:%M:%S")
-        match event:
-            case events.CallStarted():
-                typer.echo(f"{now} {event.call} began")
-            case events.Handoff():
-                typer.echo(f"{now} {event.call} {event.from_} hands over to {event.to}")
-            case events.Fallback():
-                typer.echo(f"{now} {event.call} {event.role}: {event.from_} failed, on with {event.to}")
-            case events.CallFault():
-                typer.echo(f"{now} {event.call} {event.where}: {event.message}")
-            case events.CallEnded():
-                typer.echo(f"{now} {event.call} {told_end(event).removeprefix('-- ')}")
+        elif told := _told(event):
+            typer.echo(f"{time.strftime('%H:%M:%S')} {event.call} {printable(told)}")
 
     @staticmethod
     def _json(message: dict[str, object]) -> None:
         sys.stdout.write(json.dumps(message) + "\n")
         sys.stdout.flush()
+
+
+def _told(event: Event) -> str | None:
+    from story.core import events
+    from story.transcript import told_end
+
+    match event:
+        case events.CallStarted():
+            return "began"
+        case events.Handoff():
+            return f"{event.from_} hands over to {event.to}"
+        case events.Fallback():
+            return f"{event.role}: {event.from_} failed, on with {event.to}"
+        case events.CallFault():
+            return f"{event.where}: {event.message}"
+        case events.CallEnded():
+            return told_end(event).removeprefix("-- ")
+    return None
 
 
 def about(plan: Plan, notice: str | None) -> list[str]:

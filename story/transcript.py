@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from story.core import events
+from story.core.errors import printable
 from story.core.personas import Chain
 
 REASONS = {
@@ -53,12 +54,12 @@ class Transcript:
                     f"[yellow]-- {escape(event.role)}: {escape(event.from_)} failed, on with {escape(event.to)}[/]"
                 )
             case events.CallFault():
-                self._console.print(f"[yellow]-- {escape(event.where)}: {escape(event.message)}[/]")
+                self._console.print(f"[yellow]-- {escape(event.where)}: {escape(printable(event.message))}[/]")
             case events.CallEnded():
-                self._console.print(f"[dim]{escape(told_end(event))}[/]")
+                self._console.print(f"[dim]{escape(printable(told_end(event)))}[/]")
 
     def _speaker(self, persona: str | None) -> str:
         return f"{self._chain.personas[persona].name} ({persona})" if persona else "Agent"
 
     def _line(self, speaker: str, text: str, more: str = "") -> None:
-        self._console.print(f"{speaker} {escape(text)}{more}")
+        self._console.print(f"{speaker} {escape(printable(text))}{more}")

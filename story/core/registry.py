@@ -82,7 +82,7 @@ class ModelFactory:
         unless `closed`, which makes an unknown name an error (on-device models have no others).
     prepare: fetches what must be on this machine before `build` (weights); may take minutes, so runs in a thread.
         Raises StoryError.
-    to_fetch: how many bytes `prepare` would fetch now (0: all is here); must be quick, for doctor.
+    to_fetch: how many bytes `prepare` would fetch now (0: all is here); must be quick, for doctor and the page.
     problem: why this model can't run on this machine now (None: it can); must be quick, for doctor and listings.
     """
 

@@ -10,7 +10,7 @@ from story.core.discovery import is_installed
 from story.core.errors import MissingKeyError, MissingPackageError, StackError
 from story.core.inference import a
 from story.core.redact import redact
-from story.core.registry import LAST_RESORT, Registry, Role
+from story.core.registry import LAST_RESORT, ModelFactory, ModelOptions, Registry, Role
 from story.core.resolve import resolve
 from story.core.resolved import ResolvedRef, ResolvedStack
 from story.core.settings import Settings
@@ -18,7 +18,7 @@ from story.core.settings import Settings
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a model can't run on this machine now. kind: "key", "package" or "provider" (the provider says so)."""
+    """Why a model can't run on this machine now. kind: "key", "package", "weights" or "provider" (it says so)."""
 
     ref: ResolvedRef
     kind: str
@@ -49,6 +49,27 @@ def check(
 ) -> list[Problem]:
     """Everything that keeps the stack from running here. roles: those that will be built; all by default."""
     return [problem for ref in stack.refs_for(roles) for problem in _problems(ref, registry, settings)]
+
+
+def unfetched(stack: ResolvedStack, registry: Registry, settings: Settings) -> list[Problem]:
+    """The models of the stack whose weights have to be fetched before they can be built."""
+    problems = []
+    for ref in stack.refs:
+        factory = registry.factory(ref.role, ref.provider)
+        if factory and (size := to_fetch(factory, ref.model_options(factory, settings))):
+            pull = f"run `story models pull {ref.model}` and start again"
+            how = pull if ref.provider == LAST_RESORT else "start with this stack, which fetches them"
+            needs = f"{ref.provider} {ref.role} needs {size / 1e9:.2f} GB of weights that are not on this machine"
+            problems.append(Problem(ref, "weights", f"{needs}: {how}"))
+    return problems
+
+
+def to_fetch(factory: ModelFactory, options: ModelOptions) -> int:
+    """Bytes that a model needs and that are not on this machine yet."""
+    try:
+        return factory.to_fetch(options) if factory.to_fetch else 0
+    except Exception:  # a provider's own mistake; its models tell it when they are wanted
+        return 0
 
 
 def require(

@@ -224,6 +224,8 @@ async def test_what_it_says_and_how_it_ends(running: Callable[..., Running]) -> 
     assert setup["chain"] == "storyteller" and setup["emulated"] and setup["ready"] and setup["error"] is None
     assert setup["ice_servers"] == [] and setup["calls"] == {"active": 0, "max": 10} and "emulated" in setup["notice"]
     assert [persona["stack"] for persona in setup["personas"]] == ["deepgram+gpt4o-mini", "openai-realtime"]
+    local = next(stack for stack in setup["stacks"] if stack["spec"] == "local")
+    assert not local["works"] and "story models pull" in local["reason"], "its weights are not in this test's folder"
     assert run.stop(signal.SIGINT) == 0
     assert all(len(line) <= 80 for line in run.lines), run.lines
     banner = "\n".join(run.lines)
@@ -231,9 +233,13 @@ async def test_what_it_says_and_how_it_ends(running: Callable[..., Running]) -> 
     assert run.errors == ""
 
 
-@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
-async def test_it_stops_in_the_middle_of_a_call(running: Callable[..., Running], name: signal.Signals) -> None:
-    run = running(*EMULATED, *STACKS, "--json")
+@pytest.mark.parametrize(
+    ("name", "first"), [(signal.SIGTERM, "deepgram+gpt4o-mini"), (signal.SIGINT, "openai-realtime")]
+)
+async def test_it_stops_in_the_middle_of_a_call(
+    running: Callable[..., Running], name: signal.Signals, first: str
+) -> None:
+    run = running(*EMULATED, "--intro-stack", first, "--story-stack", "openai-realtime", "--json")
     url = str(json.loads(run.until("serving").string)["url"])
     run.until('"ready"')
     async with aiohttp.ClientSession() as http:
@@ -242,9 +248,12 @@ async def test_it_stops_in_the_middle_of_a_call(running: Callable[..., Running],
         await caller.until("agent_turn")
         _, body, _ = await get(f"{url}metrics")
         assert "story_calls_active 1.0" in body and "story_calls_started_total 1.0" in body
+        heard = len(caller.messages)
         run.process.send_signal(name)
         ended = await caller.until("call_ended")
         assert ended["reason"] == "shutdown"
+        goodbyes = [str(told["text"]) for told in caller.messages[heard:] if told["type"] == "agent_turn"]
+        assert len(goodbyes) == 1 and "Goodbye" in goodbyes[0]
         await asyncio.to_thread(run.process.wait, 30)
         caller._breathing.cancel()
     assert run.stop() == 0
@@ -283,12 +292,51 @@ async def test_over_tls(running: Callable[..., Running], tmp_path: Path) -> None
 
 async def test_on_every_address_it_wants_the_token(running: Callable[..., Running]) -> None:
     run = running(*EMULATED, *STACKS, "--host", "0.0.0.0")
-    found = run.until(r"http://0\.0\.0\.0:(\d+)/\?token=(\S+)")
-    url = f"http://127.0.0.1:{found.group(1)}"
+    found = run.until(r"story is at (http://([\d.]+):\d+)/\?token=(\S+)")
+    url = found.group(1)
+    assert found.group(2) != "0.0.0.0", "nobody can go there"
     assert (await get(f"{url}/api/setup"))[0] == 401
     assert (await get(f"{url}/healthz"))[0] == 200
     assert "Without TLS" in run.errors
-    assert (await get(f"{url}/api/setup", headers={"Authorization": f"Bearer {found.group(2)}"}))[0] == 200
+    assert (await get(f"{url}/api/setup", headers={"Authorization": f"Bearer {found.group(3)}"}))[0] == 200
+    assert run.stop() == 0
+
+
+async def test_what_its_options_say_reaches_pages_and_calls(running: Callable[..., Running], tmp_path: Path) -> None:
+    ice = ["--stun", "stun.example.org", "--turn", "ann:secret@turn.example.org:3478"]
+    run = running(*EMULATED, *STACKS, *ice, "--max-duration", "1", "--record", "records")
+    url = run.until(r"http://127\.0\.0\.1:\d+/").group()
+    run.until("Ready")
+    setup = json.loads((await get(f"{url}api/setup"))[1])
+    assert setup["max_duration"] == 1
+    assert setup["ice_servers"] == [
+        {"urls": ["stun:stun.example.org"]},
+        {"urls": ["turn:turn.example.org:3478"], "username": "ann", "credential": "secret"},
+    ]
+    async with aiohttp.ClientSession() as http:
+        caller = Caller(http, url)
+        await caller.ring()
+        ended = await caller.until("call_ended")
+        caller._breathing.cancel()
+    assert ended["reason"] == "time_limit"
+    assert run.stop() == 0
+    (record,) = (tmp_path / "records").glob("*.jsonl")
+    kept = [json.loads(line) for line in record.read_text().splitlines()]
+    assert kept[0]["type"] == "call_started" and kept[-1] == ended
+
+
+def test_it_opens_the_page_here_and_serves_it_where_livekit_is_set(
+    running: Callable[..., Running], tmp_path: Path
+) -> None:
+    (browser := tmp_path / "browser").write_text('#!/bin/sh\necho "$1" > opened\n')
+    browser.chmod(0o755)
+    os.mkfifo(tmp_path / "opened")
+    livekit = {"LIVEKIT_URL": "ws://127.0.0.1:1", "LIVEKIT_API_KEY": "key", "LIVEKIT_API_SECRET": "secret"}
+    options = ["--open", "--host", "0.0.0.0", "--transport", "web"]
+    run = running(*EMULATED, *options, BROWSER=f"{browser} %s", **livekit)
+    here = run.until(r"On this machine: (http://127\.0\.0\.1:\d+/\?token=\S+)").group(1)
+    run.until("using the chain's own stacks")
+    assert (tmp_path / "opened").read_text().strip() == here
     assert run.stop() == 0
 
 

@@ -42,6 +42,12 @@ def test_no_file_names_a_registry_or_holds_a_key(tracked: dict[str, str], forbid
     assert not found
 
 
+def test_make_run_serves_the_page_whatever_is_set_here() -> None:
+    """With LIVEKIT_URL in .env `story run` would join rooms instead."""
+    made = subprocess.run(["make", "-n", "run"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "story run --transport web " in made.stdout
+
+
 def test_the_changelog_has_this_version() -> None:
     assert f"\n## [{__version__}] - " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 

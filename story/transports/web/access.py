@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import logging
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import SplitResult, urlsplit
@@ -129,7 +130,7 @@ class Access:
         given = request.query.get("token")
         if given is not None and request.method == "GET" and self._right(given):
             return self._let_in(request)
-        if self._right(request.cookies.get(COOKIE) or _bearer(request)):
+        if self._right(request.cookies.get(_cookie(request)) or _bearer(request)):
             return None
         return refusal(401, "open the whole address that `story run` printed: it has the access token in it")
 
@@ -137,7 +138,8 @@ class Access:
         """Keep the token in a cookie, and out of the address from now on."""
         assert self.token is not None
         response = web.Response(status=303, headers={"Location": "/"})
-        response.set_cookie(COOKIE, self.token, httponly=True, samesite="Strict", secure=self._secure, path="/")
+        # "Strict" would keep it from this very redirect, where a page of another site has the link
+        response.set_cookie(_cookie(request), self.token, httponly=True, samesite="Lax", secure=self._secure, path="/")
         return response
 
     def _right(self, given: str) -> bool:
@@ -160,6 +162,12 @@ def refusal(status: int, why: str) -> web.Response:
     """An answer that says in one sentence why there is none."""
     headers = {"Retry-After": "5"} if status in (429, 503) else {}
     return web.json_response({"error": why}, status=status, headers=headers)
+
+
+def _cookie(request: web.Request) -> str:
+    """The name of the cookie. Browsers send it to every port of a host, where there may be another of these servers."""
+    port = re.search(r":(\d+)$", request.host, re.ASCII)
+    return f"{COOKIE}_{port[1]}" if port else COOKIE
 
 
 def _bearer(request: web.Request) -> str:

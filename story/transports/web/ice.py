@@ -77,7 +77,7 @@ def ice_servers(stun: Sequence[str], turn: Sequence[str]) -> tuple[IceServer, ..
     servers = []
     for text in stun:
         scheme, host = _scheme(text, ("stun", "stuns"))
-        if "@" in host or not _is_host(host):
+        if "@" in host or "?" in host or not _is_host(host):
             raise ConfigError(
                 f"--stun {host.rpartition('@')[2]!r}: write HOST:PORT, as in --stun stun.example.org:3478"
             )

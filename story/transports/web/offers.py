@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from story.core.errors import StackError, StoryError
 from story.core.plan import Plan
 from story.core.registry import Registry, Role
-from story.core.requirements import check
+from story.core.requirements import check, unfetched
 from story.core.resolve import resolve
 from story.core.resolved import ResolvedStack
 from story.core.settings import Settings
@@ -87,6 +87,6 @@ def offers_of(plan: Plan, registry: Registry, settings: Settings) -> Offers:
 
 
 def _offered(spec: str, stack: ResolvedStack, registry: Registry, settings: Settings) -> OfferedStack:
-    problems = check(stack, registry, settings)
+    problems = check(stack, registry, settings) or unfetched(stack, registry, settings)
     told = [str(choice.refs[0]) for choice in stack.choices if choice.role in SPOKEN_ROLES]
     return OfferedStack(spec, ", ".join(told), works=not problems, reason=problems[0].message if problems else None)

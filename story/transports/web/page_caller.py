@@ -102,10 +102,10 @@ class PageCaller:
             for task in tasks:
                 task.cancel()
 
-    def part(self, goodbye: str, *, reason: str) -> None:
-        """Have the agent say goodbye as it is told to, then end the call."""
+    def part(self, goodbye: str, *, reason: str, closing: str | None = None) -> None:
+        """Have the agent say goodbye as it is told to (closing: in these very words), then end the call."""
         if self._call:
-            self._call.finish(goodbye, reason=reason)
+            self._call.finish(goodbye, reason=reason, closing=closing)
         else:
             self.hang_up(reason)
 

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from story.core.errors import ConfigError
 from story.transports.web.access import Access, is_loopback, refusal
+from story.transports.web.addresses import address_for_others, address_here
 from story.version import __version__
 
 if TYPE_CHECKING:
@@ -72,10 +73,13 @@ class PageServer:
 
     @property
     def url(self) -> str:
-        """Where the page is; with the access token, where one is needed."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        query = f"?token={self._access.token}" if self._access.token else ""
-        return f"{'https' if self._tls else 'http'}://{host}:{self._port}/{query}"
+        """Where the page is for whoever may reach it; with the access token, where one is needed."""
+        return self._url(address_for_others(self._host))
+
+    @property
+    def url_here(self) -> str:
+        """Where it is for a browser on this machine."""
+        return self._url(address_here(self._host))
 
     @property
     def exposed(self) -> bool:
@@ -118,6 +122,11 @@ class PageServer:
     async def aclose(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+
+    def _url(self, host: str) -> str:
+        host = f"[{host}]" if ":" in host else host
+        query = f"?token={self._access.token}" if self._access.token else ""
+        return f"{'https' if self._tls else 'http'}://{host}:{self._port}/{query}"
 
     def _routes(self) -> Sequence[web.RouteDef]:
         """What there is besides the page."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import json
 import logging
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,17 +20,19 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.mediastreams import MediaStreamTrack
+from aiortc.rtcicetransport import parse_stun_turn_uri
 from aiortc.sdp import SessionDescription
 
 from story.core.errors import StoryError
 from story.transports.sound import Samples
 from story.transports.web.carrier import Ends
-from story.transports.web.ice import Ice
+from story.transports.web.ice import Ice, IceServer
 from story.transports.web.opus import PACKET_SECONDS
 from story.transports.web.receiver import take_over
 from story.transports.web.track import VoiceTrack
 
 logger = logging.getLogger("story.web")
+logging.getLogger("aioice").setLevel(logging.WARNING)  # below that it writes down what pages send
 
 ANSWER_SECONDS = 8.0
 CONNECT_SECONDS = 10.0
@@ -62,7 +66,11 @@ class Peer:
 
     def __init__(self, ends: Ends, ice: Ice) -> None:
         self._ends = ends
-        servers = [RTCIceServer(server.url, server.username, server.credential) for server in ice.servers]
+        servers = [
+            RTCIceServer(server.url, server.username, server.credential)
+            for server in ice.servers
+            if _can_be_asked(server)
+        ]
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         self._connection.on("connectionstatechange", self._on_state)
         self._connection.on("track", self._on_track)
@@ -86,7 +94,7 @@ class Peer:
             OfferError: it is none that can be answered.
         """
         try:
-            _check(SessionDescription.parse(sdp))
+            _check(sdp)
             self._connection.addTransceiver(self._track).setCodecPreferences(OPUS)
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
@@ -209,15 +217,20 @@ class Peer:
         self._lose(why)
 
 
-def _check(offer: SessionDescription) -> None:
+def _check(sdp: str) -> None:
     """Raise OfferError for an offer of anything but one call's sound and messages.
 
     What browsers always send is asked for here, since aiortc finds it missing only when it is half-way through.
     """
+    if not all(line.isprintable() for line in re.split("\r?\n", sdp)):
+        raise OfferError("an offer is lines of text")
+    offer = SessionDescription.parse(sdp)
     if sorted(media.kind for media in offer.media) != ["application", "audio"]:
         raise OfferError("an offer has one audio section and one data channel in it, and nothing else")
     if sum(len(media.ice_candidates) for media in offer.media) > MAX_CANDIDATES:
         raise OfferError(f"an offer has at most {MAX_CANDIDATES} candidates")
+    if not all(_is_address(candidate.ip) for media in offer.media for candidate in media.ice_candidates):
+        raise OfferError("the candidates of an offer are IP addresses, or names that end in .local")
     for media in offer.media:
         if not (media.dtls and media.dtls.fingerprints and media.ice and media.ice.usernameFragment):
             raise OfferError("an offer has a fingerprint, and a name for ICE")
@@ -225,3 +238,22 @@ def _check(offer: SessionDescription) -> None:
     mids = [media.rtp.muxId for media in offer.media]
     if len(set(mids)) != len(mids) or [sorted(items) for items in bundled] != [sorted(mids)]:
         raise OfferError("an offer has its sections bundled")
+
+
+def _can_be_asked(server: IceServer) -> bool:
+    """Whether aiortc can read where it is; browsers alone are told of one by its IPv6 address."""
+    try:
+        parse_stun_turn_uri(server.url)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_address(host: str) -> bool:
+    """Whether a browser calls itself so: by an address, or by the name that it has instead of one (RFC 6762)."""
+    if re.fullmatch(r"[A-Za-z0-9-]{1,63}\.local", host):
+        return True
+    try:
+        return bool(ipaddress.ip_address(host)) and "%" not in host  # what follows that may be any text
+    except ValueError:
+        return False

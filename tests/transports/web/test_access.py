@@ -125,12 +125,34 @@ async def test_the_token_moves_from_the_address_into_a_cookie(exposed: Served, h
     async with http.get(exposed.server.url, allow_redirects=False) as answer:
         assert answer.status == 303 and answer.headers["Location"] == "/"
         cookie = answer.headers["Set-Cookie"]
-    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and "Path=/" in cookie
+    assert "HttpOnly" in cookie and "Path=/" in cookie
+    assert "SameSite=Lax" in cookie, "or the redirect would come without it where a page of another site has the link"
     async with http.get(f"{exposed.url}/api/setup") as answer:
         assert answer.status == 200
     async with http.ws_connect(f"{exposed.url}/api/socket") as socket:
         await socket.send_str("nonsense")
         assert (await socket.receive_json())["type"] == "refused"
+
+
+async def test_two_servers_of_a_machine_leave_one_another_their_cookies(
+    exposed: Served, http: aiohttp.ClientSession
+) -> None:
+    async with serving() as other:
+        for served in (exposed, other):
+            async with http.get(served.server.url):
+                pass
+        for served in (exposed, other):
+            async with http.get(f"{served.url}/api/setup") as answer:
+                assert answer.status == 200
+
+
+@pytest.mark.parametrize("host", ["story.example.org", "story.example.org:8765", "[::1]", "a b:80", ":", ":x"])
+async def test_the_cookie_is_found_again_by_any_name_of_the_server(exposed: Served, host: str) -> None:
+    start = f"Host: {host}\r\nConnection: close\r\n"
+    answer = (await raw(exposed, f"GET /?token={exposed.token} HTTP/1.1\r\n{start}\r\n".encode())).decode()
+    cookie = answer.partition("Set-Cookie: ")[2].partition(";")[0]
+    answer = (await raw(exposed, f"GET /metrics HTTP/1.1\r\n{start}Cookie: {cookie}\r\n\r\n".encode())).decode()
+    assert cookie.startswith("story_token") and answer.startswith("HTTP/1.1 200")
 
 
 async def test_the_redirect_leads_nowhere_else(exposed: Served) -> None:

@@ -12,6 +12,7 @@ from story.core.plan import plan_call
 from story.core.plugins import load_plugins
 from story.core.settings import Settings, load_settings
 from story.transports.web.offers import Offers, offers_of
+from tests.offers import factory, plugin
 
 SECRET = "very-secret-0123456789"
 
@@ -69,6 +70,36 @@ def test_a_stack_that_can_not_run_here_is_refused_with_the_reason(offers: Offers
     with pytest.raises(StoryError, match="can't run here") as raised:
         offers.chosen({"intro": broken.spec})
     assert str(broken.reason) in str(raised.value)
+
+
+def test_weights_that_are_not_here_are_told_before_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORY_CACHE", str(tmp_path))
+    settings = Settings().with_overrides(env={"OPENAI_API_KEY": SECRET})
+    registry = load_plugins(settings).registry
+    stacks = {"intro": "openai-realtime", "story": "openai-realtime"}
+    found = offers_of(plan_call(registry, settings, stacks=stacks), registry, settings)
+    local = next(stack for stack in found.stacks if stack.spec == "local")
+    assert not local.works and "GB of weights" in str(local.reason)
+    assert "run `story models pull qwen2.5-coder-1.5b`" in str(local.reason)
+    with pytest.raises(StoryError, match="not on this machine"):
+        found.chosen({"intro": "local"})
+
+
+def test_so_are_those_of_another_provider() -> None:
+    acme = factory("acme", "clear-1", to_fetch=lambda options: 500_000_000 if options.model == "clear-1" else 0)
+    odd = factory("odd", "odd-1", to_fetch=lambda options: 1 // 0)
+    voices = {"clear": "openai,acme", "other": "acme/clear-0", "odd": "odd"}
+    named = {name: f"stt=openai+llm=openai+tts={voice}" for name, voice in voices.items()}
+    hooks = {"acme": {"story_tts": acme, "story_stacks": named}, "odd": {"story_tts": odd}}
+    settings = Settings().with_overrides(env={"OPENAI_API_KEY": SECRET})
+    registry = load_plugins(settings, extra=[(name, plugin(offered)) for name, offered in hooks.items()]).registry
+    stacks = {"intro": "openai-realtime", "story": "openai-realtime"}
+    found = offers_of(plan_call(registry, settings, stacks=stacks), registry, settings)
+    reasons = {stack.spec: stack.reason for stack in found.stacks}
+    needs = "acme tts needs 0.50 GB of weights that are not on this machine: start with this stack, which fetches them"
+    assert reasons["clear"] == needs
+    assert reasons["other"] is None
+    assert reasons["odd"] is None, "a provider that can't tell is asked when its model is wanted"
 
 
 def test_a_named_stack_that_means_nothing_is_shown_with_its_error(tmp_path: Path) -> None:

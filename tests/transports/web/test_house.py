@@ -13,6 +13,7 @@ from story.transports.web import house as houses
 from story.transports.web import page_server
 from story.transports.web.house import Guest
 from story.transports.web.page_server import State
+from tests.transports.calls import GREETING
 from tests.transports.web.client import Browser
 from tests.transports.web.served import Page, Served, scripted, serving
 
@@ -167,7 +168,8 @@ async def test_when_it_stops_every_call_gets_a_goodbye(http: aiohttp.ClientSessi
         for one in (*pages, browser):
             ended = await one.until("call_ended")
             assert ended["reason"] == "shutdown"
-            assert len(one.found("agent_turn")) == 2, "the greeting and the goodbye"
+            turns = [turn["text"] for turn in one.found("agent_turn")]
+            assert turns == [GREETING, houses.LAST_WORDS], "for which no language model is asked"
             turns = [m["type"] for m in (one.messages if isinstance(one, Page) else one.events)]
             assert turns.index("call_ended") > len(turns) - 3, "nothing but the very end comes after it"
         assert (await Page(http, served.url).call())["type"] == "refused"

@@ -2,15 +2,73 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import aiohttp
 import aioice.ice
 import pytest
+from aioice import stun
 
 from story.core.errors import ConfigError
 from story.transports.web.ice import Ice, IceServer, ice_servers
+from story.transports.web.peer import Peer
+from tests.transports.web.client import Browser
+from tests.transports.web.served import LOOPBACK, serving
+
+
+class Nobody:
+    """The ends of a call that nobody is in."""
+
+    caller_rate, agent_rate = 16_000, 24_000
+
+
+class StunServer(asyncio.DatagramProtocol):
+    """Tells whoever asks that they are at 203.0.113.9."""
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        asked = stun.parse_message(data)
+        where = {"XOR-MAPPED-ADDRESS": ("203.0.113.9", 5000)}
+        answer = stun.Message(asked.message_method, stun.Class.RESPONSE, asked.transaction_id, where)
+        self._transport.sendto(bytes(answer), address)
 
 
 def test_none_by_default() -> None:
     assert ice_servers((), ()) == () and Ice().servers == ()
+
+
+def asked(servers: tuple[IceServer, ...]) -> list[tuple[object, object, object]]:
+    """Which servers aiortc is told of."""
+    configuration = Peer(Nobody(), Ice(servers))._connection._RTCPeerConnection__configuration  # type: ignore[arg-type, attr-defined]
+    return [(server.urls, server.username, server.credential) for server in configuration.iceServers]
+
+
+async def test_aiortc_asks_those_alone() -> None:
+    assert asked(()) == [], "None would be a server of Google's"
+    assert asked(ice_servers(["stun.example.org"], ["ann:secret@turn.example.org"])) == [
+        ("stun:stun.example.org", None, None),
+        ("turn:turn.example.org", "ann", "secret"),
+    ]
+    assert asked(ice_servers(["[2001:db8::1]:3478"], ())) == [], "which it can't read, and refuses every offer over"
+
+
+async def test_a_stun_server_is_asked_and_its_answer_offered() -> None:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(StunServer, ("127.0.0.1", 0))
+    port = transport.get_extra_info("sockname")[1]
+    ice = Ice(ice_servers([f"127.0.0.1:{port}"], ()), LOOPBACK.addresses)
+    browser = Browser("")
+    async with (
+        serving(ice=ice) as served,
+        aiohttp.ClientSession(served.url) as http,
+        http.post("/api/calls", json=await browser._offered()) as answer,
+    ):
+        assert answer.status == 201
+        assert "203.0.113.9" in (await answer.json())["answer"]["sdp"]
+    await browser.aclose()
+    transport.close()
 
 
 @pytest.mark.parametrize(
@@ -42,7 +100,10 @@ def test_turn(turn: str, server: IceServer) -> None:
     assert str(server.credential) not in repr(server).replace(server.url, "").replace(f"{server.username!r}", "")
 
 
-@pytest.mark.parametrize("stun", ["", "stun:", "ann:secret@stun.example.org", "a host", "host:port", "host\n:1"])
+@pytest.mark.parametrize(
+    "stun",
+    ["", "stun:", "stun.example.org?transport=udp", "ann:secret@stun.example.org", "a host", "host:port", "host\n:1"],
+)
 def test_bad_stun(stun: str) -> None:
     with pytest.raises(ConfigError, match="--stun"):
         ice_servers([stun], ())

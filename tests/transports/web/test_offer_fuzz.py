@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import random
 import re
@@ -18,6 +19,9 @@ from story.transports.web.house import Guest
 from story.transports.web.peer import MAX_CANDIDATES
 from tests.transports.web.client import Browser, Microphone
 from tests.transports.web.served import LOOPBACK, Served, serving
+
+HOSTS = ("%s%d", "{0}", "evil.example", "evil.example.local", "evil_.local", ".local", "::1%evil", "a" * 300)
+"""What no browser calls itself."""
 
 
 async def waiting(guest: Guest, stacks: Mapping[str, str]) -> None:
@@ -99,12 +103,37 @@ async def test_too_many_candidates(served: Served, http: aiohttp.ClientSession) 
     assert status == 400 and "candidates" in error
 
 
+@pytest.mark.parametrize("host", HOSTS)
+async def test_candidates_are_addresses(
+    served: Served, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture, host: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    sdp = re.sub(r"(a=candidate:\S+ \d \S+ \d+) 127.0.0.1", lambda found: f"{found[1]} {host}", await offered())
+    status, error = await post(http, served, sdp)
+    assert status == 400 and "IP addresses" in error
+    assert host not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "192.0.2.1", "2001:db8::1", "5f0f1a5c-0b5d-4d0e-9d6f-0123456789ab.local"]
+)
+async def test_addresses_of_every_kind(served: Served, http: aiohttp.ClientSession, host: str) -> None:
+    sdp = re.sub(r"(a=candidate:\S+ \d \S+ \d+) 127.0.0.1", lambda found: f"{found[1]} {host}", await offered())
+    assert (await post(http, served, sdp))[0] == 201
+
+
+@pytest.mark.parametrize("text", ["\x1b[31m", "\x07", "\u202e", "\x85", "\u2028", "\x00", "\r"])
+async def test_an_offer_is_text(served: Served, http: aiohttp.ClientSession, text: str) -> None:
+    status, error = await post(http, served, (await offered()).replace("a=mid:0", f"a=mid:0{text}"))
+    assert status == 400 and "lines of text" in error
+
+
 def mangled(sdp: str, rng: random.Random) -> str:
     """An offer with a few of its lines dropped, doubled, swapped, cut or overwritten."""
     lines = sdp.splitlines()
     for _ in range(rng.randint(1, 6)):
         at = rng.randrange(len(lines))
-        match rng.randrange(6):
+        match rng.randrange(8):
             case 0:
                 del lines[at]
             case 1:
@@ -118,6 +147,10 @@ def mangled(sdp: str, rng: random.Random) -> str:
                 lines[at] = re.sub(r"\d+", lambda _: str(rng.choice((-1, 0, 65_536, 10**12))), lines[at], count=2)
             case 5:
                 lines[at] = "".join(chr(rng.randrange(1, 0x2FFF)) for _ in range(rng.randrange(40)))
+            case 6:
+                lines[at] = "".join(chr(rng.randrange(32, 127)) for _ in range(rng.randrange(40)))
+            case 7:
+                lines[at] = re.sub(r"\d+(\.\d+){3}", lambda _: rng.choice(HOSTS), lines[at])
         if not lines:
             break
     return "\r\n".join(lines) + "\r\n"
@@ -137,6 +170,7 @@ class Held:
 async def test_a_hundred_malformed_offers_leave_nothing_behind(
     served: Served, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     good = await offered()
     rng = random.Random(7)
     unanswerable = ["", "v=0", "\0" * 1000, good[:200]]
@@ -158,6 +192,8 @@ async def test_a_hundred_malformed_offers_leave_nothing_behind(
     assert after.threads - before.threads == set()
     assert after.files <= before.files + 1
     assert "never retrieved" not in caplog.text
+    told = [record.getMessage() for record in caplog.records]
+    assert told and all(message.isprintable() for message in told)
 
 
 async def test_a_page_that_never_connects_frees_its_place(

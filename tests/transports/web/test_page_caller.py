@@ -63,7 +63,7 @@ class FakeCall:
     def hang_up(self, reason: str) -> None:
         self.hung_up.append(reason)
 
-    def finish(self, goodbye: str, *, reason: str) -> None:
+    def finish(self, goodbye: str, *, reason: str, closing: str | None) -> None:
         self.finished.append(reason)
 
     def hold_silence(self, held: bool) -> None:
