@@ -217,7 +217,7 @@ def report(
     run: Run,
     *,
     by_scenario: Annotated[bool, typer.Option("--by-scenario", help="A row for each scenario of a stack.")] = False,
-    spread: Annotated[bool, typer.Option("--spread", help="Percentiles with their ranges, and the stages.")] = False,
+    spread: Annotated[bool, typer.Option("--spread", help="All figures of each stack, with ranges.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole run as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a line for each turn.")] = False,
     html: Annotated[
@@ -243,7 +243,7 @@ def report(
     elif as_csv:
         typer.echo(export.as_csv(cells, how_held(about)), nl=False)
     elif spread:
-        terminal.spreads(figures, how_held(about))
+        terminal.spreads(figures, how_held(about), about.get("prices"))
     else:
         terminal.figures(figures, how_held(about))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,13 @@ class Price:
 
 @dataclass(frozen=True)
 class Cost:
-    """Dollars by "persona role"; missing: the models without any price; assumed: those whose price has no source."""
+    """Dollars by "persona role"; missing: the models without any price; assumed: those whose price has no source.
+    prices: "provider role model" -> what was reckoned with."""
 
     by: Mapping[str, float] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
+    prices: Mapping[str, Price] = field(default_factory=dict)
 
     @property
     def total(self) -> float | None:
@@ -72,26 +74,32 @@ class Prices:
         by: dict[str, float] = {}
         missing: dict[str, None] = {}
         assumed: dict[str, None] = {}
+        prices: dict[str, Price] = {}
         for persona, role, model, used in _used(usage):
             provider, named = _whose(role, model, stacks.get(persona) or next(iter(stacks.values())))
             found = self._price(provider, role, named, used)
             if found is None:
                 missing[f"{provider}/{named}"] = None
                 continue
-            dollars, is_assumed = found
-            if is_assumed:
-                assumed[f"{provider}/{named}"] = None
+            dollars, price = found
+            if price is not None:
+                prices[f"{provider} {role} {named}"] = price
+                if price.assumed:
+                    assumed[f"{provider}/{named}"] = None
             key = f"{persona} {role}"
             by[key] = by.get(key, 0.0) + dollars
-        return Cost({name: round(dollars, 6) for name, dollars in by.items()}, tuple(missing), tuple(assumed))
+        return Cost({name: round(dollars, 6) for name, dollars in by.items()}, tuple(missing), tuple(assumed), prices)
 
-    def _price(self, provider: str, role: str, model: str, used: Mapping[str, Any]) -> tuple[float, bool] | None:
+    def _price(
+        self, provider: str, role: str, model: str, used: Mapping[str, Any]
+    ) -> tuple[float, Price | None] | None:
+        """Dollars, and by which price, where it costs anything; None: there is none."""
         for known in (self.entries, self.brought):
             for place in ((provider, role, model), (provider, role, "*")):
                 if place in known:
-                    return known[place].of(used), known[place].assumed
+                    return known[place].of(used), known[place]
         if provider in _ON_DEVICE:
-            return 0.0, False
+            return 0.0, None
         return _published(provider, role, model, used)
 
 
@@ -116,8 +124,9 @@ def _whose(role: str, model: str, stack: ResolvedStack) -> tuple[str, str]:
     return refs[0].provider, refs[0].model.rpartition("/")[2]
 
 
-def _published(provider: str, role: str, model: str, used: Mapping[str, Any]) -> tuple[float, bool] | None:
-    """Dollars by `voice-prices`, and whether it can't say when the price was last looked at; None: it has none."""
+def _published(provider: str, role: str, model: str, used: Mapping[str, Any]) -> tuple[float, Price] | None:
+    """Dollars by `voice-prices`, and its price, in its own units; None: it has none. Without the date when it was last
+    looked at a price is assumed."""
     from voice_prices import Usage, calc_price
 
     match role:
@@ -135,8 +144,17 @@ def _published(provider: str, role: str, model: str, used: Mapping[str, Any]) ->
         return None
     if found.unpriced_usage:
         return None
+    units = {f.name: getattr(found.model_price, f.name) for f in fields(found.model_price)}
+    units = {name: getattr(dollars, "base", dollars) for name, dollars in units.items()}  # the first of several tiers
     provenance = found.model.provenance
-    return float(found.total_price), provenance is None or provenance.last_verified is None
+    verified = provenance.last_verified if provenance is not None else None
+    source = found.model.pricing_source_url or next(iter(found.provider.pricing_urls or ()), "voice-prices")
+    price = Price(
+        {name: float(dollars) for name, dollars in units.items() if isinstance(dollars, Decimal)},
+        source,
+        verified.isoformat() if verified is not None else "",
+    )
+    return float(found.total_price), price
 
 
 _TOKENS_A_SECOND = 10

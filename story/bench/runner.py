@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from story.bench.cell import Cell, hold, planned
 from story.bench.component import hold_component, planned_component
@@ -196,6 +196,9 @@ class Runner:
             return outcome
         cost = self.prices.cost(outcome.usage, self.plans[cell.stack].stacks)
         self._spent += sum(cost.by.values()) if self.stand.emulation is None else 0.0
+        known = self.results.about.get("prices", {})
+        if (prices := known | {name: asdict(price) for name, price in cost.prices.items()}) != known:
+            self.results.note("prices", prices)
         return replace(
             outcome, cost=cost.total, cost_by=dict(cost.by), assumed=bool(cost.assumed), unpriced=cost.missing
         )

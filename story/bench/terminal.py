@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
@@ -138,9 +138,11 @@ def _trouble(one: StackFigures) -> list[str]:
     return found
 
 
-def spreads(found: Sequence[StackFigures], held: str = "") -> None:
+def spreads(
+    found: Sequence[StackFigures], held: str = "", prices: Mapping[str, Mapping[str, Any]] | None = None
+) -> None:
     """Of each stack the percentiles of all that takes time with their ranges, and what else there is to tell. held: how
-    the calls were."""
+    the calls were. prices: what was reckoned with, as a run keeps it."""
     out = console()
     for one in found:
         out.print(Text(one.stack, style="bold"))
@@ -158,6 +160,11 @@ def spreads(found: Sequence[StackFigures], held: str = "") -> None:
             out.print(Text(line))
         out.print()
     out.print(Text(f"ms; below each percentile its 95 % range.{_sentence(held)}", style=FAINT))
+    for name, price in (prices or {}).items():
+        units = ", ".join(f"{unit} ${dollars:g}" for unit, dollars in price["units"].items())
+        out.print(
+            Text(f"{name}: {units} ({price['source'] or 'no source'}, {price['date'] or 'no date'})", style=FAINT)
+        )
 
 
 def times(one: StackFigures) -> list[tuple[str, Spread | None]]:

@@ -94,6 +94,8 @@ def test_the_report_fits_a_terminal(
 def test_the_report_as_data(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert story("report", str(run), "--json") == 0
     told = json.loads(capsys.readouterr().out)
+    price = told["run"]["prices"]["openai llm gpt-4o-mini"]
+    assert price["units"]["input_mtok"] > 0 and price["source"] and price["date"]
     assert told["run"]["machine"]["packages"]["livekit-agents"] and told["run"]["request"]["seed"] == 0
     assert [stack["stack"] for stack in told["stacks"] if stack["ok"]] == [PIPELINE]
     assert story("report", str(run), "--csv") == 0

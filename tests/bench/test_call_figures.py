@@ -200,7 +200,8 @@ def test_the_details_on_a_terminal(
     figures: StackFigures, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    terminal.spreads([figures])
+    prices = {"deepgram stt nova-3": {"units": {"audio_minute": 0.0048}, "source": "deepgram.com", "date": ""}}
+    terminal.spreads([figures], prices=prices)
     shown = capsys.readouterr().out
     assert max(len(line) for line in shown.splitlines()) <= 80
     lines = " ".join(shown.split())
@@ -211,6 +212,7 @@ def test_the_details_on_a_terminal(
     assert "dead air 2.5 s at most, talk-over 0.40 s a call" in lines
     assert "faults: 4 stt, 2 tts; fallbacks: 1" in lines and "6 faults that the calls survived (4 stt, 2 tts)" in lines
     assert "intro stt $0.0200, story llm $0.0100" in lines and "a call $0.0300, a minute $0.0600" in lines
+    assert "deepgram stt nova-3: audio_minute $0.0048 (deepgram.com, no date)" in lines
     assert "14 words cut where the agent was interrupted 2 times" in lines and "2 came too early" in lines
 
 

@@ -12,7 +12,7 @@ from story.bench.charts import pareto
 from story.bench.ear import Heard, Said
 from story.bench.gate import quantity
 from story.bench.marks import Asked, Marks, parts
-from story.bench.prices import load_prices
+from story.bench.prices import Price, load_prices
 from story.bench.statistics import difference, holm, spread
 from story.core.errors import ConfigError
 from story.core.plugins import load_plugins
@@ -105,6 +105,17 @@ def test_what_a_call_costs(stacks: dict) -> None:
     assert cost.by["intro llm"] == pytest.approx(0.15)
     assert 0.001 < cost.by["intro stt"] < 0.05 and 0.01 < cost.by["intro tts"] < 0.2
     assert cost.total == pytest.approx(sum(cost.by.values())) and cost.missing == ()
+
+
+def test_the_prices_that_were_reckoned_with_are_told(stacks: dict, tmp_path: Path) -> None:
+    path = tmp_path / "prices.toml"
+    path.write_text('[deepgram.stt."*"]\naudio_minute = 0.5\nsource = "our contract"\ndate = 2026-11-01\n')
+    prices = load_prices([path]).cost(USAGE, stacks).prices
+    assert set(prices) == {"deepgram stt nova-3", "openai llm gpt-4o-mini", "cartesia tts sonic-3"}
+    assert prices["deepgram stt nova-3"] == Price({"audio_minute": 0.5}, "our contract", "2026-11-01")
+    published = prices["openai llm gpt-4o-mini"]
+    assert published.units["input_mtok"] == 0.15 and published.source.startswith("https://") and published.date
+    assert not published.assumed
 
 
 def test_prices_of_ones_own_win(stacks: dict, tmp_path: Path) -> None:
