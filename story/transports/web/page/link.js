@@ -62,7 +62,7 @@ export function makeLink(wanted, audience) {
 	}
 
 	async function drop() {
-		connection.close();
+		connection.close(true); // it may be taken up again
 		connection = null;
 		if (over || signal.aborted) return;
 		audience.down();
