@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from story.bench.conversation import conversation, with_words
 from story.bench.ear import (
     PAUSE_SECONDS,
     YIELD_SECONDS,
@@ -137,6 +138,7 @@ def measured(
     retried = Counter(fault.where for fault in faults if fault.recoverable)
     broken_off = [event for _, event in marks.of(events.AgentTurn) if event.interrupted]
     asides = [_aside(marks, caller, aside) for aside in caller.asides]
+    words_of = conversation(caller.said, marks, began)
     status, kind, reason = _verdict(scenario, ended, caller, marks)
     handoffs = tuple((event.from_, event.to) for _, event in marks.of(events.Handoff))
     early = early_handoffs(marks, caller.said, scenario, chain, began)
@@ -147,12 +149,13 @@ def measured(
         ended=ended.reason,
         duration=ended.duration,
         greeting=sound[0].start if sound else None,
-        turns=turns,
+        turns=with_words(turns, scenario.lines, words_of),
         handoff_gaps=tuple(gap for gap in gaps.values() if gap is not None),
         words=errors.said,
         errors=errors.errors,
         heard=text,
         spoken=" ".join(event.text for _, event in marks.of(events.AgentTurn) if event.text),
+        opening=words_of[0].reply,
         unheard=tuple(missing(_spoken(scenario.facts, said), text)),
         facts={name: same(ended.data.get(name, ""), wanted) for name, wanted in scenario.facts.items()},
         handoffs_right=None if scenario.handoffs is None else handoffs == scenario.handoffs and not early,
@@ -221,7 +224,7 @@ def _turn(
 ) -> TurnFigures:
     """before: the caller's next line."""
     led = parts(one, marks, began)
-    figures: dict[str, float | None] = {}
+    figures: dict[str, Any] = {}
     if led is not None:
         figures = {"final": _rounded(led.final), "turn": _rounded(led.turn)}
         word = marks.first_word(began + one.said.end, began + before)

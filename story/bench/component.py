@@ -69,6 +69,7 @@ async def hold_component(cell: Cell, role: Role, scenario: Scenario, stand: Stan
                         seconds, text = await _answered(role, live, line, usage)
                     heard.append(text)
                     values: dict[str, Any] = {"final" if role is Role.STT else str(role): round(seconds, 4)}
+                    values |= {"said": line.text, "heard": text}
                     turns.append(TurnFigures(number, 0.0, 0.0, round(seconds, 4), premature=seconds < 0, **values))
                 await asyncio.sleep(0)  # what the last answer used is told at its end
             finally:

@@ -22,7 +22,8 @@ class TurnFigures:
     recogniser's final words, and to the decision that the turn is over. llm, tts, realtime: first token or sound after
     the request. first_word: from the caller's last sound until the first word of the answer is told as heard. stopped:
     from the first sound of a line that broke in to the agent's last. handoff: the answer is the next persona's. log:
-    what the emulated vendors' own log says of the same stages.
+    what the emulated vendors' own log says of the same stages. said: the line's words. heard: what was made of them.
+    reply: the agent's words, as far as they were heard.
     """
 
     number: int
@@ -43,6 +44,9 @@ class TurnFigures:
     first_word: float | None = None
     stages: Mapping[str, float] = field(default_factory=dict)
     log: Mapping[str, float] = field(default_factory=dict)
+    said: str = ""
+    heard: str = ""
+    reply: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,17 +56,17 @@ class Outcome:
     status: ok, failed or unbuilt (its stack can't be built here). kind: of failure ("stt", "tts", "unanswered", ...),
     reason: in words. ended: the call's own reason for its end. greeting: seconds until the agent's first sound.
     handoff_gaps: from the caller's last sound to the next persona's first. words, errors: said, and wrongly heard.
-    heard: what was. spoken: what the agent said, as far as it was heard. understood: what an independent recogniser
-    made of that; of its spoken_words words misheard were wrong (`story bench listen`). unheard: names and places of
-    the facts that are not in what was heard of the caller. facts: name -> whether it was gathered
-    right. handoffs_right: whether they were those that the scenario wants, none of them early. early_handoffs: those
-    before the caller had said what the persona gathers. interruptions: times that the agent was broken off; words_cut:
-    what it would have gone on to say. faults: where -> how many. retried, retries: those of them that the call
-    survived, and how many these are. dead_air, talk_over, duration, lag (the event loop was late by, 95th percentile):
-    seconds. usage: as the call tells it. cost: in dollars; None where a price is missing; cost_by: "persona role" ->
-    dollars. assumed: a price of it has no source. unpriced: the models without one. asides: times that the caller said
-    "mm-hm"; false_yields: those at which the agent gave up the floor; aside_gaps: of those after which it spoke on, the
-    silence it made. held_again: times that it was held before, and failed.
+    heard: what was. spoken: what the agent said, as far as it was heard; opening: before the first line. understood:
+    what an independent recogniser made of that; of its spoken_words words misheard were wrong (`story bench listen`).
+    unheard: names and places of the facts that are not in what was heard of the caller. facts: name -> whether it was
+    gathered right. handoffs_right: whether they were those that the scenario wants, none of them early. early_handoffs:
+    those before the caller had said what the persona gathers. interruptions: times that the agent was broken off;
+    words_cut: what it would have gone on to say. faults: where -> how many. retried, retries: those of them that the
+    call survived, and how many these are. dead_air, talk_over, duration, lag (the event loop was late by, 95th
+    percentile): seconds. usage: as the call tells it. cost: in dollars; None where a price is missing; cost_by:
+    "persona role" -> dollars. assumed: a price of it has no source. unpriced: the models without one. asides: times
+    that the caller said "mm-hm"; false_yields: those at which the agent gave up the floor; aside_gaps: of those after
+    which it spoke on, the silence it made. held_again: times that it was held before, and failed.
     """
 
     status: str
@@ -77,6 +81,7 @@ class Outcome:
     errors: int = 0
     heard: str = ""
     spoken: str = ""
+    opening: str = ""
     understood: str = ""
     spoken_words: int = 0
     misheard: int = 0
@@ -103,6 +108,12 @@ class Outcome:
     unpriced: tuple[str, ...] = ()
     recording: str = ""
     held_again: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether it went well as far as it went: of a call that broke down what was answered says nothing of the
+        stack."""
+        return self.status == OK or self.kind == UNFINISHED
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
