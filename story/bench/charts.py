@@ -1,4 +1,5 @@
-"""Charts as SVG, drawn with the colours of the page around them: no script, no font, no request."""
+"""Charts as SVG, drawn with the colours of the page around them: no script, no font, no request. What lies across is in
+per cent of the width, so that letters stay as large on a telephone as they are elsewhere."""
 
 from __future__ import annotations
 
@@ -6,13 +7,22 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
-WIDTH = 760
-_LABELS = 250
-"""For the names at the left of bars."""
-_ROW = 26
-_HEIGHT = 320
-_EDGE = 48
+from story.bench.markup import Html
+
+_LEFT, _SPAN = 1.5, 88.0
+"""Of rows, per cent: from where, and how far."""
+_ROW, _BAR = 44, 16
+"""A row has its name above its bar."""
+_ACROSS_LEFT, _ACROSS_SPAN = 12.0, 82.0
+"""The same of a scatter chart."""
+_TOP, _HEIGHT = 34, 250
+_PER_CENT = 7.0
+"""Pixels, about: where numbers would lie on one another."""
+_BESIDE = ((9, 4), (-9, 4), (0, -10), (0, 19), (9, -8), (-9, -8), (9, 16), (-9, 16))
+"""Where the number of a dot may be; pixels."""
+_MARKS = ("c0", "c3", "c2", "c4")
 
 
 @dataclass(frozen=True)
@@ -26,92 +36,111 @@ class Dot:
     best: bool = False
 
 
-def _ticks(most: float, count: int = 5) -> list[float]:
-    """Round numbers from 0 to at least `most`."""
-    if most <= 0:
-        return [0.0, 1.0]
-    raw = most / count
+def _ticks(least: float, most: float, count: int = 5) -> list[float]:
+    """Round numbers from at most `least` to at least `most`."""
+    if most <= least:
+        least, most = (least * 0.8, most * 1.2) if most > 0 else (0.0, 1.0)
+    raw = (most - least) / count
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.999)
-    return [step * index for index in range(math.ceil(most / step - 1e-9) + 1)]
+    first, last = math.floor(least / step + 1e-9), math.ceil(most / step - 1e-9)
+    return [step * index for index in range(first, last + 1)]
 
 
 def _number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def stacked(rows: Sequence[tuple[str, Mapping[str, float]]], parts: Sequence[str], *, title: str, unit: str) -> str:
+def stacked(rows: Sequence[tuple[str, Mapping[str, float]]], parts: Sequence[str], *, title: str, unit: str) -> Html:
     """A bar a row, made of its parts one after the other."""
-    ticks = _ticks(max((sum(values.values()) for _, values in rows), default=0.0))
-    scale = (WIDTH - _LABELS - 60) / ticks[-1]
-    height = len(rows) * _ROW + 60
-    body = [_grid(ticks, scale, height - 40, unit)]
+    ticks = _ticks(0.0, max((sum(values.values()) for _, values in rows), default=0.0))
+    body = [_grid(ticks, len(rows), unit)]
     for index, (name, values) in enumerate(rows):
-        y, x = index * _ROW + 8, float(_LABELS)
+        y, x = index * _ROW, 0.0
         body.append(_label(name, y))
         for part in parts:
-            width = values.get(part, 0.0) * scale
-            if width > 0:
-                about = f"{name}: {part} {_number(values[part])} {unit}"
-                place = f'x="{x:.1f}" y="{y}" width="{max(0.5, width - 1):.1f}" height="{_ROW - 8}"'
-                body.append(f'<rect class="c{parts.index(part)}" {place}><title>{escape(about)}</title></rect>')
-                x += width
-        body.append(f'<text class="v" x="{x + 5:.1f}" y="{y + 13}">{_number(sum(values.values()))}</text>')
+            value = values.get(part, 0.0)
+            if value > 0:
+                about = escape(f"{name}: {part} {_number(value)} {unit}")
+                place = f'x="{_across(x, ticks)}" y="{y + 20}" width="{value / ticks[-1] * _SPAN:.3f}%" height="{_BAR}"'
+                body.append(f'<rect class="c{parts.index(part)}" {place}><title>{about}</title></rect>')
+                x += value
+        body.append(f'<text dx="6" x="{_across(x, ticks)}" y="{y + 33}">{_number(round(x))}</text>')
     legend = "".join(f'<span><i class="c{n}"></i>{escape(part)}</span>' for n, part in enumerate(parts))
-    return _svg(body, height, title) + f'<p class="legend">{legend}</p>'
+    return _svg(body, len(rows) * _ROW + 40, title, legend)
 
 
-def ranges(rows: Sequence[tuple[str, Sequence[float], Mapping[str, float]]], *, title: str, unit: str) -> str:
+def ranges(rows: Sequence[tuple[str, Sequence[float], Mapping[str, float]]], *, title: str, unit: str) -> Html:
     """A row of all values as strokes, with a mark at each of the named ones."""
-    ticks = _ticks(max((max(values) for _, values, _ in rows if values), default=0.0))
-    scale = (WIDTH - _LABELS - 60) / ticks[-1]
-    height = len(rows) * _ROW + 60
-    body = [_grid(ticks, scale, height - 40, unit)]
+    ticks = _ticks(0.0, max((max(values) for _, values, _ in rows if values), default=0.0))
+    body = [_grid(ticks, len(rows), unit)]
     for index, (name, values, named) in enumerate(rows):
-        y = index * _ROW + 8
+        y = index * _ROW
         body.append(_label(name, y))
         for value in values:
-            x = _LABELS + max(0.0, value) * scale
-            body.append(f'<line class="tick" x1="{x:.1f}" x2="{x:.1f}" y1="{y + 2}" y2="{y + 16}"/>')
-        for number, (what, value) in enumerate(named.items()):
-            x = _LABELS + max(0.0, value) * scale
+            x = _across(max(0.0, value), ticks)
+            body.append(f'<line class="tick" x1="{x}" x2="{x}" y1="{y + 21}" y2="{y + 35}"/>')
+        for kind, (what, value) in reversed(list(zip(_MARKS, named.items(), strict=False))):
             about = escape(f"{name}: {what} {_number(value)} {unit}")
-            body.append(f'<circle class="c{number}" cx="{x:.1f}" cy="{y + 9}" r="5"><title>{about}</title></circle>')
+            place = f'cx="{_across(max(0.0, value), ticks)}" cy="{y + 28}" r="5"'
+            body.append(f'<circle class="{kind}" {place}><title>{about}</title></circle>')
     names = list(rows[0][2]) if rows else []
-    legend = "".join(f'<span><i class="c{n} round"></i>{escape(name)}</span>' for n, name in enumerate(names))
-    return _svg(body, height, title) + f'<p class="legend">{legend}<span>strokes: single answers</span></p>'
+    legend = "".join(
+        f'<span><i class="{kind} round"></i>{escape(name)}</span>' for kind, name in zip(_MARKS, names, strict=False)
+    )
+    return _svg(body, len(rows) * _ROW + 40, title, f"{legend}<span>strokes: single answers</span>")
 
 
-def scatter(dots: Sequence[Dot], *, title: str, x: str, y: str) -> str:
+def scatter(dots: Sequence[Dot], *, title: str, x: str, y: str) -> Html:
     """Dots by two figures of which less is better, and the line of those that nobody beats in both."""
-    across, up = _ticks(max((dot.x for dot in dots), default=0.0)), _ticks(max((dot.y for dot in dots), default=0.0))
-    width, height = WIDTH - 2 * _EDGE - 20, _HEIGHT - 2 * _EDGE
+    across = _ticks(min(dot.x for dot in dots), max(dot.x for dot in dots))
+    up = _ticks(min(dot.y for dot in dots), max(dot.y for dot in dots))
+    bottom = _TOP + _HEIGHT
 
     def place(dot_x: float, dot_y: float) -> tuple[float, float]:
-        return _EDGE + 20 + dot_x / across[-1] * width, _HEIGHT - _EDGE - dot_y / up[-1] * height
+        """Per cent across, pixels down."""
+        share = (dot_x - across[0]) / (across[-1] - across[0])
+        return _ACROSS_LEFT + share * _ACROSS_SPAN, bottom - (dot_y - up[0]) / (up[-1] - up[0]) * _HEIGHT
 
     body: list[str] = []
     for value in across:
-        at, _ = place(value, 0)
-        body.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{_EDGE}" y2="{_HEIGHT - _EDGE}"/>')
-        body.append(f'<text class="a" x="{at:.1f}" y="{_HEIGHT - _EDGE + 16}">{_number(value)}</text>')
+        at, _ = place(value, up[0])
+        body.append(f'<line class="grid" x1="{at:.2f}%" x2="{at:.2f}%" y1="{_TOP}" y2="{bottom}"/>')
+        body.append(f'<text class="a" x="{at:.2f}%" y="{bottom + 18}">{_number(value)}</text>')
     for value in up:
-        _, at = place(0, value)
-        body.append(f'<line class="grid" x1="{_EDGE + 20}" x2="{WIDTH - _EDGE}" y1="{at:.1f}" y2="{at:.1f}"/>')
-        body.append(f'<text class="e" x="{_EDGE + 14}" y="{at + 4:.1f}">{_number(value)}</text>')
-    front = sorted((dot for dot in dots if dot.best), key=lambda dot: dot.x)
-    if len(front) > 1:
-        points = " ".join(f"{at:.1f},{to:.1f}" for at, to in (place(dot.x, dot.y) for dot in front))
-        body.append(f'<polyline class="front" points="{points}"/>')
-    for dot in dots:
+        _, to = place(across[0], value)
+        ends = f'x1="{_ACROSS_LEFT}%" x2="{_ACROSS_LEFT + _ACROSS_SPAN}%"'
+        body.append(f'<line class="grid" {ends} y1="{to:.1f}" y2="{to:.1f}"/>')
+        body.append(f'<text class="e" dx="-6" x="{_ACROSS_LEFT}%" y="{to + 4:.1f}">{_number(value)}</text>')
+    front = sorted({(dot.x, dot.y) for dot in dots if dot.best})
+    for one, other in pairwise(front):
+        (x1, y1), (x2, y2) = place(*one), place(*other)
+        body.append(f'<line class="front" x1="{x1:.2f}%" x2="{x2:.2f}%" y1="{y1:.1f}" y2="{y2:.1f}"/>')
+    taken = [place(dot.x, dot.y) for dot in dots]
+    for dot in sorted(dots, key=lambda dot: dot.best):
         at, to = place(dot.x, dot.y)
         about = escape(f"{dot.name}: {_number(dot.x)}, {_number(dot.y)}")
         kind = "c0" if dot.best else "other"
-        body.append(f'<circle class="{kind}" cx="{at:.1f}" cy="{to:.1f}" r="6"><title>{about}</title></circle>')
-        body.append(f'<text class="v" x="{at + 8:.1f}" y="{to - 6:.1f}">{dot.number}</text>')
-    body.append(f'<text class="a" x="{WIDTH / 2}" y="{_HEIGHT - 8}">{escape(x)}</text>')
-    body.append(f'<text class="s" x="4" y="{_EDGE - 18}">{escape(y)}</text>')
-    return _svg(body, _HEIGHT, title)
+        body.append(f'<circle class="{kind}" cx="{at:.2f}%" cy="{to:.1f}" r="6"><title>{about}</title></circle>')
+        dx, dy = _free(at, to, taken)
+        taken.append((at + dx * 1.6 / _PER_CENT, to + dy - 4))
+        anchor = " e" if dx < 0 else " a" if dx == 0 else ""
+        body.append(f'<text class="n{anchor}" x="{at:.2f}%" dx="{dx}" y="{to + dy:.1f}">{dot.number}</text>')
+    body.append(f'<text class="a" x="50%" y="{bottom + 38}">{escape(x)}</text>')
+    body.append(f'<text class="s" x="0" y="14">{escape(y)}</text>')
+    legend = '<span><i class="c0 round"></i>worth picking</span><span><i class="other round"></i>others</span>'
+    return _svg(body, bottom + 48, title, legend)
+
+
+def _free(at: float, to: float, taken: Sequence[tuple[float, float]]) -> tuple[int, int]:
+    """Where beside a dot its number is farthest from all else."""
+
+    def room(beside: tuple[int, int]) -> float:
+        x, y = at + beside[0] * 1.6 / _PER_CENT, to + beside[1] - 4
+        there = [math.hypot((x - other) * _PER_CENT, y - down) for other, down in taken]
+        return min(13.0, *there)  # more than that is not better
+
+    return max(_BESIDE, key=room)
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[bool]:
@@ -119,21 +148,24 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[bool]:
     return [not any(other != one and other[0] <= one[0] and other[1] <= one[1] for other in points) for one in points]
 
 
-def _grid(ticks: Sequence[float], scale: float, height: float, unit: str) -> str:
-    lines = []
+def _across(value: float, ticks: Sequence[float]) -> str:
+    return f"{_LEFT + value / ticks[-1] * _SPAN:.3f}%"
+
+
+def _grid(ticks: Sequence[float], rows: int, unit: str) -> str:
+    lines, height = [], rows * _ROW
     for value in ticks:
-        x = _LABELS + value * scale
-        lines.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height}"/>')
-        lines.append(f'<text class="a" x="{x:.1f}" y="{height + 16}">{_number(value)}</text>')
-    lines.append(f'<text class="a" x="{_LABELS + ticks[-1] * scale:.1f}" y="{height + 32}">{escape(unit)}</text>')
+        x = _across(value, ticks)
+        lines.append(f'<line class="grid" x1="{x}" x2="{x}" y1="0" y2="{height}"/>')
+        told = f"{_number(value)} {unit}" if value == ticks[-1] else _number(value)
+        lines.append(f'<text class="a" x="{x}" y="{height + 16}">{escape(told)}</text>')
     return "".join(lines)
 
 
 def _label(name: str, y: float) -> str:
-    short = name if len(name) <= 38 else name[:37] + "…"
-    return f'<text class="e" x="{_LABELS - 8}" y="{y + 13}">{escape(short)}<title>{escape(name)}</title></text>'
+    return f'<text class="s" x="{_LEFT}%" y="{y + 14}">{escape(name)}</text>'
 
 
-def _svg(body: Sequence[str], height: float, title: str) -> str:
-    head = f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">'
-    return f"{head}<title>{escape(title)}</title>{''.join(body)}</svg>"
+def _svg(body: Sequence[str], height: float, title: str, legend: str) -> Html:
+    head = f'<svg width="100%" height="{height}" role="img" aria-label="{escape(title)}">'
+    return Html(f'{head}{"".join(body)}</svg><p class="legend">{legend}</p>')

@@ -231,12 +231,12 @@ def report(
     from story.bench.transports.choice import how_held
 
     with Results.open(run) as results:
-        about, cells = results.about, results.all()
+        about, cells, folder = results.about, results.all(), results.folder
     figures = summarise(cells, by_scenario=by_scenario and html is None)
     if html is not None:
         from story.bench.page import write_page
 
-        write_page(html, about, figures, cells)
+        write_page(html, about, figures, cells, folder)
         typer.echo(f"{html} has the report", err=True)
     elif as_json:
         typer.echo(export.as_json(about, figures, cells))

@@ -2,126 +2,135 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from html import escape
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from story.bench.charts import Dot, pareto, ranges, scatter, stacked
-from story.bench.statistics import Spread
+from story.bench.heat import maps, overview
+from story.bench.markup import Html, data, html, listed, paragraph, section, spec, table
+from story.bench.one_stack import of_stack, range_of
+from story.bench.statistics import SHARES
 from story.bench.store import RECORDINGS, Result
-from story.bench.summary import STAGES, StackFigures
-from story.bench.terminal import dollars, milliseconds, per_cent, remarks
+from story.bench.summary import STAGES, StackFigures, latencies
+from story.bench.terminal import dollars, milliseconds, per_cent
 from story.bench.transports.choice import how_held
 from story.core.errors import ConfigError
 
 _STYLE = Path(__file__).with_name("page.css")
 _STAGE_NAMES = {
-    "stt": "words",
-    "turn": "wait for the end of the turn",
-    "llm": "first token",
-    "tts": "first sound",
-    "realtime": "realtime model",
-    "line": "way to the ear",
+    "stt": "stt: words",
+    "turn": "turn: waiting for its end",
+    "llm": "llm: first token",
+    "tts": "tts: first sound",
+    "realtime": "realtime: first sound",
+    "line": "line: way to the ear",
 }
+_NOTE = (
+    "p50, p95: ms from the caller's last sound to the agent's first; handoff: the same, to the next persona; "
+    "falls silent: ms from a caller who breaks in to silence. Of the last two the median."
+)
 
 
-def write_page(path: Path, about: dict[str, Any], figures: Sequence[StackFigures], results: Sequence[Result]) -> None:
-    """Write the report. Raises ConfigError where `path` can't be written."""
+def write_page(
+    path: Path, about: dict[str, Any], figures: Sequence[StackFigures], results: Sequence[Result], folder: Path
+) -> None:
+    """Write the report. folder: that of the run, with its recordings. Raises ConfigError where `path` can't be
+    written."""
     try:
-        path.write_text(page(about, figures, results), encoding="utf-8")
+        path.write_text(page(about, figures, results, _recordings(folder, path)), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path} can't be written: {error.strerror or error}") from None
 
 
-def page(about: dict[str, Any], figures: Sequence[StackFigures], results: Sequence[Result]) -> str:
-    """The whole file."""
+def _recordings(folder: Path, page: Path) -> str | None:
+    """The recordings of a run as seen from a page; None where it has none."""
+    there = (folder / RECORDINGS).resolve()
+    if not there.is_dir():
+        return None
+    try:
+        return quote(Path(os.path.relpath(there, page.resolve().parent)).as_posix())
+    except ValueError:  # another drive
+        return there.as_uri()
+
+
+def page(
+    about: dict[str, Any],
+    figures: Sequence[StackFigures],
+    results: Sequence[Result],
+    recordings: str | None = None,
+) -> str:
+    """The whole file. recordings: where those of the calls are, as a link."""
     ordered = sorted(figures, key=lambda one: one.latency[50] if one.latency else float("inf"))
     numbers = {one.stack: number for number, one in enumerate(ordered, start=1)}
+    names = {stack: f"{number}. {stack}" for stack, number in numbers.items()}
+    calls = {one.stack: [result for result in results if result.stack == one.stack] for one in ordered}
     how = how_held(about)
-    held = f"<p>The calls were held {escape(how)}.</p>" if how else ""
     sections = [
         _overview(ordered, numbers),
         _tradeoffs(ordered, numbers),
-        _stages(ordered),
-        _distributions(ordered, results),
-        *(_stack(one, numbers[one.stack], results) for one in ordered),
+        _matrix(ordered, calls),
+        _stages(ordered, names),
+        _distributions(ordered, names, calls),
+        *(of_stack(one, numbers[one.stack], calls[one.stack], recordings) for one in ordered),
+        _prices(about.get("prices", {})),
         _run(about),
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>story bench</title><style>{_STYLE.read_text(encoding='utf-8')}</style></head>"
-        f"<body><main><h1>Which stack to pick</h1>{held}{''.join(sections)}</main></body></html>\n"
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>story bench: which stack to pick</title><style>{_STYLE.read_text(encoding='utf-8')}</style></head>"
+        f"<body><main><h1>Which stack to pick</h1>{paragraph(f'The calls were held {how}.') if how else ''}"
+        f"{''.join(sections)}</main></body></html>\n"
     )
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, html: bool = False) -> str:
-    """A table; cells are text, unless they are HTML already."""
-    head = "".join(f"<th scope=col>{escape(header)}</th>" for header in headers)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{cell if html else escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+def _link(stack: str, number: int) -> Html:
+    return Html(f'<a href="#s{number}">{number}. {spec(stack)}</a>')
+
+
+def _overview(ordered: Sequence[StackFigures], numbers: Mapping[str, int]) -> str:
+    """The best in each figure, and all of them."""
+    links = {stack: _link(stack, number) for stack, number in numbers.items()}
+    star = " * with a price that no source gives." if any(one.assumed for one in ordered) else ""
+    return section("Overview", _best(ordered, links) + overview(ordered, links) + paragraph(_NOTE + star), "overview")
+
+
+def _best(ordered: Sequence[StackFigures], links: Mapping[str, Html]) -> str:
+    """Who leads, of those whose calls all came to their end."""
+    figures: tuple[tuple[str, Callable[[StackFigures], float | None], Callable[[StackFigures], str]], ...] = (
+        (
+            "Answers first",
+            lambda one: one.latency[50] if one.latency else None,
+            lambda one: f"{milliseconds(one.latency[50] if one.latency else None)} ms at the median",
+        ),
+        ("Hears best", lambda one: one.wer, lambda one: f"{per_cent(one.wer)} of the words wrong"),
+        (
+            "Costs least",
+            lambda one: one.cost_a_minute,
+            lambda one: f"{dollars(one.cost_a_minute, assumed=one.assumed)} a minute",
+        ),
     )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    lines = []
+    for what, figure, told in figures:
+        there = [(value, one) for one in ordered if one.calls == one.ok and (value := figure(one)) is not None]
+        if len(there) < 2:
+            continue
+        best = min(value for value, _ in there)
+        leading = [one for value, one in there if value == best]
+        if len(leading) == len(there):
+            lines.append(html(f"{what}: all alike, {told(leading[0])}"))
+        else:
+            others = f", and {len(leading) - 1} more" if len(leading) > 1 else ""
+            lines.append(Html(f"{what}: {links[leading[0].stack]}{others}, {html(told(leading[0]))}"))
+    return listed(lines)
 
 
-def _section(title: str, body: str, *, name: str = "") -> str:
-    return f"<section{f' id={name}' if name else ''}><h2>{escape(title)}</h2>{body}</section>"
-
-
-def _data(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The data of a chart."""
-    return f"<details><summary>Data</summary>{table(headers, rows)}</details>"
-
-
-def _share(found: Spread | None, share: int) -> str:
-    return "-" if found is None else milliseconds(found[share])
-
-
-def _overview(ordered: Sequence[StackFigures], numbers: dict[str, int]) -> str:
-    """The matrix as a heat map: the better of a column, the lighter."""
-    columns = [
-        ("p50 ms", [_value(one.latency, 50) for one in ordered], milliseconds),
-        ("p95 ms", [_value(one.latency, 95) for one in ordered], milliseconds),
-        ("handoff ms", [_value(one.handoff, 50) for one in ordered], milliseconds),
-        ("falls silent ms", [_value(one.barge_in, 50) for one in ordered], milliseconds),
-        ("word errors", [one.wer for one in ordered], per_cent),
-        *_not_understood(ordered),
-        ("facts wrong", [None if one.facts is None else 1 - one.facts for one in ordered], per_cent),
-        ("$ a minute", [one.cost_a_minute for one in ordered], dollars),
-    ]
-    rows = []
-    for index, one in enumerate(ordered):
-        cells = [f'<a href="#s{numbers[one.stack]}">{numbers[one.stack]}. {escape(one.stack)}</a>']
-        cells.append("not built" if one.unbuilt else f"{one.ok} of {one.calls}")
-        cells += [_heat(values[index], values, tell(values[index])) for _, values, tell in columns]
-        rows.append(cells)
-    return _section("Overview", table(["stack", "calls", *(name for name, _, _ in columns)], rows, html=True))
-
-
-def _not_understood(
-    ordered: Sequence[StackFigures],
-) -> list[tuple[str, list[float | None], Callable[[float | None], str]]]:
-    """A column for how well the voices are understood, where somebody has listened."""
-    shares = [one.intelligibility for one in ordered]
-    return [("not understood", shares, per_cent)] if any(share is not None for share in shares) else []
-
-
-def _value(found: Spread | None, share: int) -> float | None:
-    return None if found is None else found[share]
-
-
-def _heat(value: float | None, column: Sequence[float | None], text: str) -> str:
-    """A cell, marked from h0 (the best of its column) to h4."""
-    there = [known for known in column if known is not None]
-    if value is None:
-        return f"<span>{escape(text)}</span>"
-    low, high = min(there), max(there)
-    level = 0 if high <= low else round(4 * (value - low) / (high - low))
-    return f'<span class="h{level}">{escape(text)}</span>'
-
-
-def _tradeoffs(ordered: Sequence[StackFigures], numbers: dict[str, int]) -> str:
+def _tradeoffs(ordered: Sequence[StackFigures], numbers: Mapping[str, int]) -> str:
     """Latency against cost, and against accuracy."""
     charts = []
     figures: tuple[tuple[str, str, Callable[[StackFigures], float | None]], ...] = (
@@ -139,87 +148,98 @@ def _tradeoffs(ordered: Sequence[StackFigures], numbers: dict[str, int]) -> str:
             Dot(numbers[one.stack], one.stack, x, y, best=good) for (one, x, y), good in zip(there, best, strict=True)
         ]
         if dots:
-            rows = [[str(d.number), d.name, f"{d.x:.0f}", f"{d.y:.4g}", "yes" if d.best else ""] for d in dots]
+            rows = [[f"{d.number}. {d.name}", f"{d.x:.0f}", f"{d.y:.4g}", "yes" if d.best else ""] for d in dots]
             chart = scatter(dots, title=title, x="p50 of the response latency, ms", y=label)
-            charts.append(f"<h3>{title}</h3>{chart}" + _data(["", "stack", "p50 ms", label, "worth picking"], rows))
-    note = "<p>On the line: nobody else is at least as good in both figures.</p>"
-    return _section("Who is worth picking", note + "".join(charts)) if charts else ""
+            picks = listed([_link(dot.name, dot.number) for dot in dots if dot.best])
+            table = data(title, ["stack", "p50 ms", label, "worth picking"], rows)
+            charts.append(f"<h3>{title}</h3>{chart}<p>Worth picking:</p>{picks}{table}")
+    note = paragraph("Worth picking: nobody else is at least as good in both figures, and better in one.")
+    return section("Who is worth picking", note + "".join(charts), "picks") if charts else ""
 
 
-def _stages(ordered: Sequence[StackFigures]) -> str:
+def _matrix(ordered: Sequence[StackFigures], calls: Mapping[str, Sequence[Result]]) -> str:
+    """The matrix, or where scenarios are told apart, that of each."""
+    by_scenario: dict[str, list[StackFigures]] = {}
+    for one in ordered:
+        scenario = next((call.scenario for call in calls[one.stack] if one.stack.endswith(f" ({call.scenario})")), "")
+        named = replace(one, stack=one.stack.removesuffix(f" ({scenario})"))
+        by_scenario.setdefault(scenario, []).append(named)
+    found = "".join(maps(those, scenario) for scenario, those in sorted(by_scenario.items()))
+    return section("The matrix", found, "matrix") if found else ""
+
+
+def _stages(ordered: Sequence[StackFigures], names: Mapping[str, str]) -> str:
     """The mean latency, stage by stage."""
-    parts = [_STAGE_NAMES[stage] for stage in STAGES]
     there = [one for one in ordered if one.stages]
-    rows = [(one.stack, {_STAGE_NAMES[s]: t * 1000 for s, t in one.stages.items()}) for one in there]
-    if not rows:
+    if not there:
         return ""
-    data = [[name, *(f"{values.get(part, 0):.0f}" for part in parts)] for name, values in rows]
-    chart = stacked(rows, parts, title="Mean response latency by stage", unit="ms")
-    return _section("Where the time goes", chart + _data(["stack", *parts], data))
-
-
-def _distributions(ordered: Sequence[StackFigures], results: Sequence[Result]) -> str:
-    """Every answer, and the percentiles."""
-    there = [one for one in ordered if one.latency is not None]
-    rows, data = [], []
-    for one in there:
-        assert one.latency is not None
-        named = {f"p{share}": found.value * 1000 for share, found in one.latency.percentiles.items()}
-        values = [
-            turn.latency * 1000
-            for result in results
-            if result.stack == one.stack
-            for turn in result.outcome.turns
-            if turn.latency is not None and not turn.premature
-        ]
-        rows.append((one.stack, values, named))
-        spans = (
-            f"{e.value * 1000:.0f} ({e.low * 1000:.0f} to {e.high * 1000:.0f})"
-            for e in one.latency.percentiles.values()
-        )
-        data.append([one.stack, str(one.latency.count), *spans])
-    if not rows:
-        return ""
-    names = list(rows[0][2])
-    chart = ranges(rows, title="Response latency of every answer", unit="ms")
-    return _section(
-        "How much it varies", chart + _data(["stack", "answers", *(f"{n} (95 % range)" for n in names)], data)
+    stages = [stage for stage in STAGES if any(stage in one.stages for one in there)]
+    parts = [_STAGE_NAMES[stage] for stage in stages]
+    rows = [(names[one.stack], {_STAGE_NAMES[s]: t * 1000 for s, t in one.stages.items()}) for one in there]
+    told = [[name, *(f"{values.get(part, 0):.0f}" for part in parts)] for name, values in rows]
+    title = "Mean response latency by stage"
+    return section(
+        "Where the time goes",
+        stacked(rows, parts, title=title, unit="ms") + data(title, ["stack, ms", *parts], told),
+        "stages",
     )
 
 
-def _stack(one: StackFigures, number: int, results: Sequence[Result]) -> str:
-    """One stack: what is odd about it, and each of its calls, turn by turn."""
-    odd = "".join(f"<li>{escape(line)}</li>" for line in remarks(one))
-    rows: list[list[str]] = []
-    for result in results:
-        if result.stack != one.stack:
+def _distributions(
+    ordered: Sequence[StackFigures], names: Mapping[str, str], calls: Mapping[str, Sequence[Result]]
+) -> str:
+    """Every answer that the percentiles are of, and those."""
+    rows, told = [], []
+    for one in ordered:
+        if one.latency is None:
             continue
-        outcome = result.outcome
-        call = f"{result.scenario} {result.repetition}"
-        if outcome.recording:
-            source = escape(f"{RECORDINGS}/{outcome.recording}")
-            call += f'<br><audio controls preload="none" src="{source}"></audio>'
-        if not outcome.turns:
-            rows.append([call, "", "", "", escape(outcome.reason)])
-        for turn in outcome.turns:
-            stages = ", ".join(f"{_STAGE_NAMES[s]} {t * 1000:.0f}" for s, t in turn.stages.items() if t)
-            notes = [text for text, there in (("handoff", turn.handoff), ("too early", turn.premature)) if there]
-            if turn.barged:
-                notes.append(
-                    "broke in, "
-                    + ("not yielded to" if turn.stopped is None else f"silent after {milliseconds(turn.stopped)}")
-                )
-            rows.append([call, str(turn.number), milliseconds(turn.latency), stages, ", ".join(notes)])
-            call = ""
-    body = (f"<ul>{odd}</ul>" if odd else "") + table(["call", "line", "answer ms", "stages, ms", ""], rows, html=True)
-    return _section(f"{number}. {one.stack}", body, name=f"s{number}")
+        named = {f"p{share}": found.value * 1000 for share, found in one.latency.percentiles.items()}
+        answers = latencies(result.outcome for result in calls[one.stack] if result.outcome.whole)
+        rows.append((names[one.stack], [seconds * 1000 for call in answers for seconds in call], named))
+        told.append([names[one.stack], str(one.latency.count), *(range_of(one.latency, share) for share in SHARES)])
+    if not rows:
+        return ""
+    title = "Response latency of every answer"
+    headers = ["stack, ms", "answers", *(f"p{share} and 95 % range" for share in SHARES)]
+    return section(
+        "How much it varies", ranges(rows, title=title, unit="ms") + data(title, headers, told), "distributions"
+    )
 
 
-def _run(about: dict[str, Any]) -> str:
+def _prices(prices: Mapping[str, Mapping[str, Any]]) -> str:
+    """What was reckoned with, and where that stands."""
+    rows = []
+    for name, price in prices.items():
+        provider, role, model = name.split(" ", 2)
+        source, date = str(price["source"]), str(price["date"])
+        units = ", ".join(f"{dollars:g} {unit}" for unit, dollars in price["units"].items())
+        linked = Html(f'<a href="{html(source)}">{html(source)}</a>') if source.startswith("https://") else source
+        rows.append([f"{provider}/{model}{'' if source and date else '*'}", role, units, linked or "-", date or "-"])
+    if not rows:
+        return ""
+    note = paragraph("* no source gives this price, or nobody says when it was looked at: it is assumed.", "note")
+    headers = ["model", "role", "$", "source", "looked at"]
+    return section("Prices", table("Prices", headers, rows) + note, "prices")
+
+
+def _run(about: Mapping[str, Any]) -> str:
     """How it was measured."""
     machine = about.get("machine", {})
-    facts = [["started", str(about.get("started", ""))]]
-    facts += [[name, str(value)] for name, value in machine.items() if name != "packages"]
-    facts += [[name, str(value)] for name, value in machine.get("packages", {}).items()]
-    facts += [[name, str(value)] for name, value in about.get("request", {}).items() if name != "stacks"]
-    return _section("How this was measured", table(["", ""], facts))
+    facts = {"started": about.get("started", ""), **machine, **machine.get("packages", {})}
+    facts = {name: value for name, value in facts.items() if name != "packages"}
+    asked = {name: value for name, value in about.get("request", {}).items() if name != "stacks"}
+    rows = [[name, _told(value)] for name, value in {**facts, **asked}.items() if value not in (None, "", [], {})]
+    return section("How this was measured", table("How this was measured", ["what", "value"], rows), "run")
+
+
+def _told(value: Any) -> str:
+    """A value of JSON, for people."""
+    match value:
+        case list():
+            return ", ".join(map(_told, value))
+        case dict():
+            return ", ".join(f"{name} {_told(one)}" for name, one in value.items() if one not in (None, "", [], {}))
+        case bool():
+            return "yes" if value else "no"
+        case _:
+            return str(value)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from story.bench.outcome import FAILED, OK, UNBUILT, UNFINISHED, Outcome, TurnFigures
+from story.bench.outcome import FAILED, OK, UNBUILT, Outcome, TurnFigures
 from story.bench.statistics import Groups, Spread, spread
 from story.bench.store import Result
 
@@ -97,8 +97,7 @@ def _figures(stack: str, outcomes: Sequence[Outcome]) -> StackFigures:
         return StackFigures(stack, unbuilt=outcomes[0].reason)
     ok = [outcome for outcome in held if outcome.status == OK]
     failed = [outcome for outcome in held if outcome.status == FAILED]
-    # of calls that broke down what was answered says nothing of the stack
-    whole = [outcome for outcome in held if outcome.status == OK or outcome.kind == UNFINISHED]
+    whole = [outcome for outcome in held if outcome.whole]
     turns = [turn for outcome in whole for turn in outcome.turns]
     words = sum(outcome.words for outcome in ok)
     costs = [outcome.cost for outcome in ok if outcome.cost is not None]
