@@ -36,7 +36,9 @@ INSTRUCTIONS = "You are on the telephone. Answer in one short sentence."
 ANSWER_SECONDS = 20.0
 """For one answer; what takes longer has failed."""
 MORE_SECONDS = 0.8
-"""After a recogniser's words in which there may come more of the same line."""
+"""After words that a recogniser told when a line was over, in which there may come more of it."""
+REST_SECONDS = 5.0
+"""After the end of a line of which a recogniser has told a part already, for the rest."""
 
 
 def planned_component(spec: str, role: Role, stand: Stand) -> Plan:
@@ -164,7 +166,8 @@ async def hear(model: stt.STT[Any], sound: Samples) -> tuple[float, str]:
                         continue
                     words.append(event.alternatives[0].text)
                     last.append(loop.time())
-                    patience.reschedule(max(loop.time(), began + end) + MORE_SECONDS)
+                    now, over = loop.time(), began + end
+                    patience.reschedule(now + MORE_SECONDS if now >= over else over + REST_SECONDS)
         except TimeoutError:
             if not words:
                 raise

@@ -10,14 +10,17 @@ import sqlite3
 import subprocess
 import sys
 import time
+import wave
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from story.bench.calibration import calibrate
 from story.bench.store import Results
 from story.core.errors import ConfigError
+from story.transports.sound import SAMPLE_RATE, read_wav
 from tests.bench.running import story
 
 pytestmark = pytest.mark.slow
@@ -158,6 +161,25 @@ def test_a_recogniser_alone(tmp_path: Path) -> None:
     for one in outcomes(tmp_path / "run").values():
         assert (one["status"], one["errors"], one["words"]) == ("ok", 0, 12), one
         assert all(turn["final"] >= 0.25 for turn in one["turns"])
+
+
+def test_a_slow_recogniser_alone_is_heard_to_the_end_of_a_line_with_a_pause(tmp_path: Path) -> None:
+    sound = read_wav(HERE.parent / "callers/john/turn5.wav")
+    pause = np.zeros(round(1.5 * SAMPLE_RATE), np.int16)
+    at = round(1.15 * SAMPLE_RATE)
+    with wave.open(str(tmp_path / "paused.wav"), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes(np.concatenate([sound[:at], pause, sound[at:]]).tobytes())
+    words = [["No", 0.0, 0.38], ["more,", 0.38, 0.66], ["thanks.", 0.66, 1.0]]
+    words += [["That's", 2.8, 3.06], ["all", 3.06, 3.26], ["for", 3.26, 3.42], ["today.", 3.42, 3.7]]
+    turn = {"file": "paused.wav", "text": "No more, thanks. That's all for today.", "words": words}
+    (tmp_path / "callers.json").write_text(json.dumps({"john": {"turns": [turn]}}))
+    (tmp_path / "slow.toml").write_text('fixed = true\n["*".stt."*"]\nfirst = 1.2\n')
+    options = ["--scenarios", str(tmp_path / "callers.json"), "--profile", str(tmp_path / "slow.toml")]
+    assert story("stt", "deepgram", *options, "--emulate", "--warm-up", "0", "--out", str(tmp_path / "run")) == 0
+    (one,) = outcomes_of(tmp_path / "run")
+    assert (one["errors"], one["words"]) == (0, 8), one["heard"]
+    assert one["turns"][0]["final"] >= 1.2 and not one["turns"][0]["premature"]
 
 
 @pytest.mark.parametrize(
