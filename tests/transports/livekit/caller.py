@@ -16,7 +16,7 @@ from livekit import api, rtc
 from livekit.rtc.data_stream import StreamError
 
 from story.transports.livekit.server_access import LiveKitServer
-from story.transports.sound import SAMPLE_RATE, read_wav
+from story.transports.sound import SAMPLE_RATE, Samples, read_wav
 
 CALLERS = Path(__file__).parents[2] / "callers"
 FRAME = SAMPLE_RATE // 50
@@ -41,8 +41,8 @@ class Stream:
 
 
 class Caller:
-    """One participant. `events` is what the agent tells of the call, oldest first; `heard` when it was loud;
-    `attributes` each change of the agent's."""
+    """One participant. `events` is what the agent tells of the call, oldest first; `sound` what was heard of it, and
+    `heard` when that was loud; `attributes` each change of the agent's."""
 
     def __init__(self, server: LiveKitServer, room: str, identity: str = "caller") -> None:
         self.server, self.name, self.identity = server, room, identity
@@ -50,6 +50,7 @@ class Caller:
         self.events: list[dict[str, Any]] = []
         self.streams: list[Stream] = []
         self.attributes: list[dict[str, str]] = []
+        self.sound: list[Samples] = []
         self.heard: list[float] = []
         self.disconnected: str | None = None
         self._changed = asyncio.Event()
@@ -137,6 +138,18 @@ class Caller:
         self._speech = np.concatenate([self._speech, read_wav(CALLERS / recording)])
         await self.until(lambda: not len(self._speech))
 
+    async def answered(self, recording: str, by: str, seconds: float = PATIENCE) -> None:
+        """Say a recording, and wait until the persona `by` has answered it, and listens."""
+        turns, before = len(self.of("user_turn")), self.heard_by(by)
+        await self.say(recording)
+        await self.until(
+            lambda: len(self.of("user_turn")) > turns and self.heard_by(by) > before and self.listening, seconds
+        )
+
+    def heard_by(self, persona: str) -> int:
+        """How many turns of that persona have been heard so far."""
+        return sum(turn["persona"] == persona for turn in self.of("agent_turn"))
+
     async def type(self, words: str) -> None:
         await self.room.local_participant.send_text(words, topic="lk.chat")
 
@@ -199,7 +212,8 @@ class Caller:
         loop = asyncio.get_running_loop()
         async with contextlib.aclosing(rtc.AudioStream(track, sample_rate=SAMPLE_RATE, num_channels=1)) as stream:
             async for event in stream:
-                samples = np.frombuffer(event.frame.data, np.int16)
+                samples = np.frombuffer(event.frame.data, np.int16).copy()
+                self.sound.append(samples)
                 if float(np.sqrt(np.mean((samples / 32768) ** 2))) > LOUD:
                     self.heard.append(loop.time())
                     self._tell()
