@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote
 
 from story.bench.markup import Html, folded, html, listed, paragraph, section, spec, table
-from story.bench.outcome import TurnFigures
+from story.bench.outcome import Outcome, TurnFigures
 from story.bench.statistics import SHARES, Spread
 from story.bench.store import Result
-from story.bench.summary import StackFigures
+from story.bench.summary import STAGES, StackFigures
 from story.bench.terminal import dollars, milliseconds, per_cent, remarks, times
 
 _OTHERS: tuple[tuple[str, Callable[[StackFigures], str]], ...] = (
@@ -73,10 +73,10 @@ def _costs(one: StackFigures, title: str) -> Html:
     if not one.cost_by:
         return Html("")
     personas = list(dict.fromkeys(key.rpartition(" ")[0] for key in one.cost_by))
-    roles = list(dict.fromkeys(key.rpartition(" ")[2] for key in one.cost_by))
-    rows = [
-        [persona or "-", *(dollars(one.cost_by.get(f"{persona} {role}")) for role in roles)] for persona in personas
-    ]
+    there = {key.rpartition(" ")[2] for key in one.cost_by}
+    roles = sorted(there, key=lambda role: STAGES.index(role) if role in STAGES else len(STAGES))
+    costs = [(persona, [one.cost_by.get(f"{persona} {role}") for role in roles]) for persona in personas]
+    rows = [[persona or "-", *("-" if cost is None else f"${cost:.6f}" for cost in by)] for persona, by in costs]
     return table(f"Costs of {title}", ["$ a call", *roles], rows)
 
 
@@ -89,6 +89,7 @@ def _calls(results: Sequence[Result], title: str, recordings: str | None) -> Htm
             name = html(f"Recording of {result.scenario} {result.repetition}")
             source = html(f"{recordings}/{quote(outcome.recording)}")
             call += f'<audio controls preload="none" aria-label="{name}" src="{source}"></audio>'
+        call += f"<small>{'<br>'.join(map(html, _summary(outcome)))}</small>"
         lines = [_line(turn) for turn in outcome.turns]
         if outcome.opening:
             lines.insert(0, ["", Html(_said("agent", outcome.opening)), milliseconds(outcome.greeting), "", "greeting"])
@@ -98,6 +99,18 @@ def _calls(results: Sequence[Result], title: str, recordings: str | None) -> Htm
     headers = ["call", "line", "what was said", "answer ms", "stages, ms", "notes"]
     count = f"{len(results)} call{'' if len(results) == 1 else 's'}, turn by turn"
     return folded(count, table(f"Calls of {title}", headers, rows))
+
+
+def _summary(outcome: Outcome) -> list[str]:
+    """What came of a call."""
+    found = [f"{outcome.status}, {outcome.duration:.1f} s" if outcome.duration else outcome.status]
+    if outcome.words:
+        found.append(f"{outcome.errors} of {outcome.words} words wrong")
+    wrong = [name for name, right in outcome.facts.items() if not right]
+    found += [f"wrong: {', '.join(wrong)}"] if wrong else []
+    found += ["wrong handoffs"] if outcome.handoffs_right is False else []
+    found += [dollars(outcome.cost, assumed=outcome.assumed)] if outcome.cost is not None else []
+    return found
 
 
 def _line(turn: TurnFigures) -> list[str]:

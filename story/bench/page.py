@@ -68,7 +68,6 @@ def page(
     numbers = {one.stack: number for number, one in enumerate(ordered, start=1)}
     names = {stack: f"{number}. {stack}" for stack, number in numbers.items()}
     calls = {one.stack: [result for result in results if result.stack == one.stack] for one in ordered}
-    how = how_held(about)
     sections = [
         _overview(ordered, numbers),
         _tradeoffs(ordered, numbers),
@@ -84,9 +83,18 @@ def page(
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
         f"<title>story bench: which stack to pick</title><style>{_STYLE.read_text(encoding='utf-8')}</style></head>"
-        f"<body><main><h1>Which stack to pick</h1>{paragraph(f'The calls were held {how}.') if how else ''}"
-        f"{''.join(sections)}</main></body></html>\n"
+        f"<body><main><h1>Which stack to pick</h1>{_held(about)}{''.join(sections)}</main></body></html>\n"
     )
+
+
+def _held(about: Mapping[str, Any]) -> Html:
+    """How, and whether with vendors at all."""
+    how, emulated = how_held(about), about.get("request", {}).get("emulate")
+    lines = [f"The calls were held {how}."] if how else []
+    if emulated is not None:
+        profile = f" (profile {emulated['profile']})" if emulated.get("profile") else ""
+        lines.append(f"The vendors were emulated{profile}: these figures say nothing of the real ones.")
+    return Html("".join(map(paragraph, lines)))
 
 
 def _link(stack: str, number: int) -> Html:
@@ -214,12 +222,21 @@ def _prices(prices: Mapping[str, Mapping[str, Any]]) -> str:
         source, date = str(price["source"]), str(price["date"])
         units = ", ".join(f"{dollars:g} {unit}" for unit, dollars in price["units"].items())
         linked = Html(f'<a href="{html(source)}">{html(source)}</a>') if source.startswith("https://") else source
-        rows.append([f"{provider}/{model}{'' if source and date else '*'}", role, units, linked or "-", date or "-"])
+        rows.append(
+            [
+                f"{provider}/{model}{'' if source and date else '*'}",
+                role,
+                units,
+                linked or "-",
+                Html(f"<time>{html(date or '-')}</time>"),
+            ]
+        )
     if not rows:
         return ""
-    note = paragraph("* no source gives this price, or nobody says when it was looked at: it is assumed.", "note")
+    assumed = any(not (price["source"] and price["date"]) for price in prices.values())
+    note = "* no source gives this price, or nobody says when it was looked at: it is assumed."
     headers = ["model", "role", "$", "source", "looked at"]
-    return section("Prices", table("Prices", headers, rows) + note, "prices")
+    return section("Prices", table("Prices", headers, rows) + (paragraph(note, "note") if assumed else ""), "prices")
 
 
 def _run(about: Mapping[str, Any]) -> str:
@@ -228,7 +245,10 @@ def _run(about: Mapping[str, Any]) -> str:
     facts = {"started": about.get("started", ""), **machine, **machine.get("packages", {})}
     facts = {name: value for name, value in facts.items() if name != "packages"}
     asked = {name: value for name, value in about.get("request", {}).items() if name != "stacks"}
-    rows = [[name, _told(value)] for name, value in {**facts, **asked}.items() if value not in (None, "", [], {})]
+    resumed = {f"gone on with ({n})": machine for n, machine in enumerate(about.get("resumed", []), start=1)}
+    rows = [
+        [name, _told(value)] for name, value in {**facts, **resumed, **asked}.items() if value not in (None, "", [], {})
+    ]
     return section("How this was measured", table("How this was measured", ["what", "value"], rows), "run")
 
 

@@ -65,7 +65,7 @@ def _call(stack: str, repetition: int, chance: random.Random) -> Outcome:
     turns = tuple(_turn(n, stack, [s * chance.uniform(0.9, 1.3) for s in slow]) for n in (1, 2, 3))
     cost = sum(DEAR.get(choice, 0.03) for choice in choices)
     return Outcome(
-        OK, ended="finished", duration=60.0, greeting=0.5, turns=turns, words=18, errors="cartesia/ink-2" in stack,
+        OK, ended="finished", duration=60.0, greeting=0.5, turns=turns, words=18, errors=int("cartesia/ink-2" in stack),
         handoff_gaps=(turns[0].latency or 0.0,), facts={"name": True}, handoffs_right=True, cost=cost,
         cost_by={"intro llm": cost / 3, "story tts": cost / 1.5}, assumed=ASSUMED in stack, opening="Hello! I'm Echo.",
         recording=f"{choices[0].replace('/', '-')} #{repetition}.wav", dead_air=2.1, talk_over=0.3,

@@ -55,6 +55,15 @@ def test_what_was_said(page: str) -> None:
     assert "<b>heard as</b> Hi," not in page, "it was heard rightly"
 
 
+def test_emulated_vendors_are_told(page: str) -> None:
+    assert "The vendors were emulated (profile typical)" in page[: page.index('id="overview"')]
+
+
+def test_what_came_of_a_call(page: str) -> None:
+    assert "<small>ok, 60.0 s<br>0 of 18 words wrong<br>$0.0300</small>" in page
+    assert "<small>failed</small>" in page and "status 500" in page
+
+
 def test_an_assumed_price_has_a_star(page: str) -> None:
     overview = page[page.index('id="overview"') : page.index('id="picks"')]
     rows = [row for row in overview.split("<tr>")[1:] if re.search(r"\$[\d.]+", row)]
@@ -65,14 +74,17 @@ def test_an_assumed_price_has_a_star(page: str) -> None:
 
 def test_prices_have_their_source_and_date(page: str) -> None:
     prices = page[page.index('id="prices"') : page.index('id="run"')]
-    assert f'<td>0.0043 audio_minute</td><td><a href="{SOURCE}">{SOURCE}</a></td><td>2026-11-01</td>' in prices
+    assert (
+        f'<td>0.0043 audio_minute</td><td><a href="{SOURCE}">{SOURCE}</a></td><td><time>2026-11-01</time></td>'
+        in prices
+    )
     assert "elevenlabs/**</th>" in prices and "deepgram/nova-3</th>" in prices
 
 
 def test_costs_by_persona_and_role(page: str) -> None:
     stack = page[page.index('id="s1"') : page.index('id="s2"')]
-    assert "<th scope=row>intro</th><td>$0.0100</td><td>-</td>" in stack
-    assert "<th scope=row>story</th><td>-</td><td>$0.0200</td>" in stack
+    assert "<th scope=row>intro</th><td>$0.010000</td><td>-</td>" in stack
+    assert "<th scope=row>story</th><td>-</td><td>$0.020000</td>" in stack
 
 
 def test_a_map_of_the_matrix(page: str) -> None:
