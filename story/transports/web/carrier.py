@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from story.transports.sound import Samples
@@ -43,6 +43,9 @@ class Carrier(Protocol):
 
     def clear(self) -> None:
         """Have the page throw away what it has not played yet."""
+
+    def recall(self) -> Sequence[Mapping[str, object]]:
+        """Take back what is waiting for a connection that has not come about, for another to send."""
 
     async def aclose(self) -> None:
         """Say goodbye to the page: what was sent has reached it by then, or never will."""

@@ -11,10 +11,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from story.core.errors import StoryError
+from story.core.events import CallEnded, Event
 from story.transports.web.access import same
 
 if TYPE_CHECKING:
-    from story.core.events import Event
     from story.transports.web.metrics import Metrics
     from story.transports.web.page_caller import PageCaller
 
@@ -43,8 +43,8 @@ class Guest:
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(SECRET_BYTES), repr=False)
 
 
-Hold = Callable[[Guest, Mapping[str, str]], Awaitable[object]]
-"""Holds the call of a guest, given persona -> spec."""
+Hold = Callable[[Guest, Mapping[str, str]], Awaitable[CallEnded | None]]
+"""Holds the call of a guest, given persona -> spec; None where the guest left before it began."""
 
 
 class House:
@@ -117,7 +117,8 @@ class House:
 
     async def _host(self, guest: Guest, stacks: Mapping[str, str]) -> None:
         try:
-            await self._hold(guest, stacks)
+            if await self._hold(guest, stacks) is None and guest.caller.left != "lost":
+                guest.caller.send(_never_begun(guest).as_dict())
         except StoryError as error:
             logger.warning("a call could not be held: %s", error)
             self.metrics.refused("failed")
@@ -129,3 +130,8 @@ class House:
         finally:
             del self._guests[guest.id]
             await guest.caller.aclose()
+
+
+def _never_begun(guest: Guest) -> CallEnded:
+    reason = guest.caller.left or "caller_left"
+    return CallEnded(call=guest.id, t=0, reason=reason, data={}, usage={}, duration=0)

@@ -119,6 +119,8 @@ class PageCaller:
             return False
         before, self._carrier = self._carrier, carrier
         if before is not None:
+            for message in before.recall():
+                carrier.send(message)
             self._dismiss(before)
         return True
 

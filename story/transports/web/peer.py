@@ -8,7 +8,7 @@ import ipaddress
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from aiortc import (
@@ -36,6 +36,7 @@ logging.getLogger("aioice").setLevel(logging.WARNING)  # below that it writes do
 
 ANSWER_SECONDS = 8.0
 CONNECT_SECONDS = 10.0
+"""A page that finds no way in has so long to come by another, even where it is plain before that this one fails."""
 LOST_SECONDS = 4.0
 """Without a packet for so long the page is gone: ICE itself takes half a minute to find out. A microphone that is muted
 still sends."""
@@ -77,7 +78,7 @@ class Peer:
         self._connection.on("datachannel", self._on_channel)
         self._track = VoiceTrack(self._pull, ends.agent_rate, self._on_tick)
         self._channel: RTCDataChannel | None = None
-        self._unsent: list[str] = []
+        self._unsent: list[Mapping[str, object]] = []
         self._silence = np.zeros(int(ends.caller_rate * PACKET_SECONDS), np.int16)
         self._clock = asyncio.get_running_loop().time
         self._heard = self._clock()
@@ -108,17 +109,20 @@ class Peer:
         return self._connection.localDescription.sdp
 
     def send(self, message: Mapping[str, object]) -> None:
-        text = json.dumps(message, ensure_ascii=False)
         if self._gone.is_set():
             return
         if self._channel is None:
-            self._unsent.append(text)
+            self._unsent.append(message)
             if len(self._unsent) > MAX_UNSENT:
                 self._break("it opens no data channel")
         elif self._channel.readyState == "open":
-            self._channel.send(text)
+            self._channel.send(_text(message))
             if self._channel.bufferedAmount > MAX_BACKLOG:
                 self._break("it reads too slowly")
+
+    def recall(self) -> Sequence[Mapping[str, object]]:
+        unsent, self._unsent = self._unsent, []
+        return unsent
 
     def clear(self) -> None:
         """A browser has nothing but what has just been sent."""
@@ -152,10 +156,11 @@ class Peer:
             case "connected":
                 if self._connecting:
                     self._connecting.cancel()
+                    self._connecting = None
                 self._heard = self._clock()
                 if not self._closed:
                     self._ends.connected()
-            case "failed" | "closed":
+            case "failed" | "closed" if self._connecting is None:
                 self._break("the connection failed")
 
     def _on_track(self, track: MediaStreamTrack) -> None:
@@ -170,9 +175,8 @@ class Peer:
         self._channel = channel
         channel.on("message", self._on_message)
         channel.on("close", self._gone.set)
-        unsent, self._unsent = self._unsent, []
-        for text in unsent:
-            channel.send(text)
+        for message in self.recall():
+            channel.send(_text(message))
         self._opened.set()
 
     def _on_message(self, message: str | bytes) -> None:
@@ -215,6 +219,10 @@ class Peer:
         self._gone.set()
         self._opened.set()
         self._lose(why)
+
+
+def _text(message: Mapping[str, object]) -> str:
+    return json.dumps(message, ensure_ascii=False)
 
 
 def _check(sdp: str) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import av
 import numpy as np
@@ -66,6 +66,9 @@ class SocketCarrier:
 
     def send(self, message: Mapping[str, object]) -> None:
         self._put(json.dumps(message, ensure_ascii=False))
+
+    def recall(self) -> Sequence[Mapping[str, object]]:
+        return ()
 
     def clear(self) -> None:
         self.send({"type": "clear"})

@@ -207,3 +207,23 @@ async def test_a_guest_who_leaves_while_models_are_loaded_frees_their_place(http
         await served.until_empty()
         assert guest.caller.left == "caller_left", "the first reason counts"
         await page.aclose()
+
+
+@pytest.mark.parametrize("reason", ["caller_left", "shutdown"])
+@pytest.mark.parametrize("way", ["webrtc", "socket"])
+async def test_a_call_that_is_over_before_it_began_says_so(http: aiohttp.ClientSession, way: str, reason: str) -> None:
+    async with serving(waiting) as served:
+        page, browser = Page(http, served.url), Browser(served.url)
+        line: Page | Browser = page if way == "socket" else browser
+        await (page.call() if line is page else browser.call(http))
+        if reason == "shutdown":
+            await served.house.aclose()
+        elif line is page:
+            await page.send(type="hang_up")
+        else:
+            browser.send(type="hang_up")
+        ended = await line.until("call_ended")
+        assert ended["reason"] == reason and ended["call"] == line.ticket["call"]
+        await served.until_empty()
+        assert served.ended() == [], "it is no call that was held"
+        await line.aclose()

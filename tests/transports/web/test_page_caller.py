@@ -23,12 +23,16 @@ class FakeCarrier:
 
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []
+        self.unsent: list[dict[str, Any]] = []
         self.cleared = self.closed = 0
         self.may_close = asyncio.Event()
         self.may_close.set()
 
     def send(self, message: Mapping[str, object]) -> None:
         self.sent.append(dict(message))
+
+    def recall(self) -> list[dict[str, Any]]:
+        return self.unsent
 
     def clear(self) -> None:
         self.cleared += 1
@@ -211,6 +215,15 @@ async def test_a_page_that_came_back_before_it_was_missed_is_told_so_too(caller:
     caller.use(carrier)
     caller.connected()
     assert carrier.sent == [{"type": "resumed"}]
+
+
+async def test_what_a_connection_could_not_send_the_next_one_sends(caller: PageCaller) -> None:
+    first, second = FakeCarrier(), FakeCarrier()
+    first.unsent = [{"type": "call_started"}, {"type": "state"}]
+    for carrier in (first, second):
+        caller.use(carrier)
+    caller.send({"type": "partial"})
+    assert [message["type"] for message in second.sent] == ["call_started", "state", "partial"]
 
 
 async def test_the_connection_before_is_closed_without_being_waited_for(caller: PageCaller) -> None:

@@ -193,12 +193,15 @@ async def test_a_hang_up_by_beacon_ends_the_call_at_once(http: aiohttp.ClientSes
         assert served.ended() == ["caller_left"]
 
 
+def test_a_page_that_has_gone_is_missed_within_five_seconds() -> None:
+    assert max(peer.LOST_SECONDS, socket.LOST_SECONDS) <= 4.5
+
+
 @ways
 async def test_a_page_that_vanishes_is_lost(
     way: str, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(page_caller, "GRACE_SECONDS", 0.05)
-    monkeypatch.setattr(peer, "LOST_SECONDS", 1.0)
     async with serving() as served:
         line = await ring(way, http, served)
         await line.until("agent_turn")
@@ -243,6 +246,29 @@ async def test_a_call_begun_over_webrtc_goes_on_over_a_socket(http: aiohttp.Clie
         await page.send(type="hang_up")
         await page.until("call_ended")
         await page.closed.wait()
+        await page.aclose()
+        await browser.aclose()
+
+
+async def test_a_call_that_webrtc_finds_no_way_to_is_begun_over_a_socket(http: aiohttp.ClientSession) -> None:
+    async with serving(max_calls=1) as served:
+        browser, page = Browser(served.url), Page(http, served.url)
+        body = await browser._offered()
+        body["offer"]["sdp"] = body["offer"]["sdp"].replace("127.0.0.1", "::1")  # type: ignore[index]
+        async with http.post(f"{served.url}/api/calls", json=body) as answer:
+            page.ticket = {name: value for name, value in (await answer.json()).items() if name != "answer"}
+        carrier = next(iter(served.house._guests.values())).caller._carrier
+        assert isinstance(carrier, peer.Peer)
+        async with asyncio.timeout(10):
+            while not (carrier._unsent and carrier._connection.connectionState == "failed"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert (await page.call_again())["type"] == "call"
+        assert (await page.until("agent_turn"))["text"] == GREETING
+        assert messages(page)[0]["type"] == "call_started" and not of(page, "resumed"), "nothing was missed"
+        await page.send(type="hang_up")
+        await page.until("call_ended")
+        await page.closed.wait()
+        assert served.ended() == ["caller_left"]
         await page.aclose()
         await browser.aclose()
 
@@ -358,7 +384,7 @@ async def test_a_stack_that_is_not_offered(way: str, http: aiohttp.ClientSession
         assert served.house.active == 0
 
 
-@pytest.mark.parametrize("loss", [0.01, 0.05])
+@pytest.mark.parametrize("loss", [0.01, 0.03, 0.05])
 async def test_speech_over_a_lossy_line_is_heard(http: aiohttp.ClientSession, loss: float) -> None:
     async with serving(scripted(hears=["I am Maria from Lisbon", "stop now"])) as served:
         browser = Browser(served.url)

@@ -129,7 +129,7 @@ export function makeCall(setup, stacks, ended) {
 			link = makeLink({ setup, stacks, track, sound }, audience);
 			await link.connect();
 		} catch (problem) {
-			close();
+			leave();
 			throw problem;
 		}
 	}

@@ -32,7 +32,7 @@ export function makeControls(act, signal) {
 
 	on(byId("mute"), "click", () => (dataset.microphone === "none" ? act.useMicrophone() : act.mute(dataset.microphone === "on")));
 	on(byId("interrupt"), "click", act.interrupt);
-	on(document, "keydown", ({ key, isComposing }) => key === "Escape" && !isComposing && act.interrupt());
+	on(document, "keydown", ({ key, isComposing, repeat }) => key === "Escape" && !isComposing && !repeat && act.interrupt());
 	on(byId("end"), "click", act.end);
 	on(byId("announce"), "click", () => announce(byId("announce").ariaPressed !== "true"));
 	on(input, "input", () => type(input.value !== ""));

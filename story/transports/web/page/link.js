@@ -39,6 +39,7 @@ export function makeLink(wanted, audience) {
 			mine = await open(openRtc).catch((problem) => {
 				if (!(problem instanceof Unconnected)) throw problem;
 				socketOnly = true;
+				ticket ??= problem.ticket;
 				audience.switched(problem.message);
 			});
 		}

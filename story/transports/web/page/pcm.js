@@ -2,7 +2,7 @@
 
 export async function openPcm(sound, send) {
 	// without https there are no worklets: no sound then, but captions and typing
-	if (!globalThis.AudioWorkletNode) return { play() {}, clear() {}, record() {}, close() {} };
+	if (!sound.context.audioWorklet) return { play() {}, clear() {}, record() {}, close() {} };
 	// the browser resamples what is played, but not every browser what comes from a microphone
 	const graph = new AudioContext({ sampleRate: 24000 });
 	for (const { audioWorklet } of [graph, sound.context]) await audioWorklet.addModule(new URL("worklet.js", import.meta.url));

@@ -7,8 +7,13 @@ const GATHERING = 2000;
 const CONNECTING = 5000;
 const RECOVERY = 2000; // "disconnected" often mends itself
 
-/** WebRTC does not work here; another transport may. */
-export class Unconnected extends Error {}
+/** WebRTC does not work here; another transport may, with the ticket of a call that was opened. */
+export class Unconnected extends Error {
+	constructor(message, ticket) {
+		super(message);
+		this.ticket = ticket;
+	}
+}
 
 export async function openRtc({ setup, stacks, ticket, track, sound, signal, received, dropped }) {
 	if (!globalThis.RTCPeerConnection) throw new Unconnected("This browser has no WebRTC");
@@ -28,20 +33,20 @@ export async function openRtc({ setup, stacks, ticket, track, sound, signal, rec
 		if (broken()) throw new Error(peer.connectionState);
 		return channel.readyState === "open";
 	};
-	let opened;
 	try {
 		await peer.setLocalDescription();
 		// candidates are not trickled: those that are there by then have to do
 		await until([[peer, "icegatheringstatechange"]], gathered, GATHERING, signal).catch(() => signal.throwIfAborted());
 		const offer = peer.localDescription;
-		opened = ticket ? await takeUp(ticket, offer) : await openCall(offer, stacks);
-		await peer.setRemoteDescription(opened.answer);
+		const { answer, ...opened } = await (ticket ? takeUp(ticket, offer) : openCall(offer, stacks));
+		ticket ??= opened;
+		await peer.setRemoteDescription(answer);
 		await until([[peer, "connectionstatechange"], [channel, "open"]], connected, CONNECTING, signal);
 	} catch (problem) {
 		peer.close();
-		if (opened && !ticket) hangUp(opened);
+		if (ticket && signal.aborted) hangUp(ticket);
 		signal.throwIfAborted();
-		throw problem instanceof Refusal ? problem : new Unconnected("WebRTC found no way to the server");
+		throw problem instanceof Refusal ? problem : new Unconnected("WebRTC found no way to the server", ticket);
 	}
 
 	let timer;
@@ -53,7 +58,7 @@ export async function openRtc({ setup, stacks, ticket, track, sound, signal, rec
 	};
 	return {
 		transport: "WebRTC",
-		ticket: ticket ?? { call: opened.call, secret: opened.secret },
+		ticket,
 		send: (message) => channel.readyState === "open" && channel.send(message),
 		setTrack: (track) => sender.replaceTrack(track),
 		close: () => peer.close(),

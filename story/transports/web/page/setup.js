@@ -62,14 +62,14 @@ function build({ chain, version, personas, stacks, notice }, selects) {
 	const missing = stacks.filter(({ works }) => !works);
 	byId("unavailable").hidden = !missing.length;
 	byId("unavailable-stacks").replaceChildren(
-		...missing.map(({ spec, reason }) => make("li", {}, make("strong", {}, spec), " ", reason)),
+		...missing.map(({ spec, reason }) => make("li", {}, make("strong", {}, spec), ": ", reason)),
 	);
 	tell("small-print", [notice, `story ${version}`].filter(Boolean).join(" · "));
 }
 
 function choice(id, stacks, wanted) {
 	const options = stacks.map(({ spec, title, works, reason }) =>
-		make("option", { value: spec, disabled: !works }, [spec, works ? title?.replace(spec.replaceAll("+", ", "), "") : reason].filter(Boolean).join(" · ")),
+		make("option", { value: spec, disabled: !works }, [spec, works ? title !== spec.replaceAll("+", ", ") && title : reason].filter(Boolean).join(" · ")),
 	);
 	const usable = stacks.filter(({ works }) => works).map(({ spec }) => spec);
 	const select = make("select", { id }, ...options);
