@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
 
 @dataclass(frozen=True)
 class Orders:
@@ -18,10 +20,12 @@ class Orders:
 
     @contextmanager
     def by_signal(self) -> Iterator[None]:
-        """Within the block the first SIGINT or SIGTERM gives one, the second the other."""
+        """Within the block the first SIGINT, SIGTERM or SIGHUP gives one, the second the other."""
         loop = asyncio.get_running_loop()
         given: list[signal.Signals] = []
-        for name in (signal.SIGINT, signal.SIGTERM):
+        for name in STOPS:
+            if name.name == "SIGHUP" and signal.getsignal(name) == signal.SIG_IGN:  # as `nohup` has it
+                continue
             try:
                 loop.add_signal_handler(name, self._on_signal)
             except NotImplementedError:  # Windows: Ctrl-C raises KeyboardInterrupt there

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -72,8 +73,9 @@ async def dev_server(
         log = (Path(folder) / "livekit.log").open("wb")
         with log:
             process = await asyncio.create_subprocess_exec(
-                str(program), "--config", str(config), stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
-            )
+                str(program), "--config", str(config), stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,  # Ctrl-C is for us alone: the calls still say goodbye by way of the server
+            )  # fmt: skip
             try:
                 await _until_it_answers(server, process, Path(log.name))
                 yield server
@@ -83,8 +85,9 @@ async def dev_server(
 
 def _configuration(server: LiveKitServer, port: int, more: str) -> str:
     """Sound over UDP on loopback as well, which a server leaves out by itself."""
+    key, secret = (json.dumps(word, ensure_ascii=False) for word in (server.key, server.secret))  # YAML reads that
     return (
-        f"port: {port}\nbind_addresses: [{HOST}]\nkeys: {{{server.key}: {server.secret}}}\n"
+        f"port: {port}\nbind_addresses: [{HOST}]\nkeys: {{{key}: {secret}}}\n"
         f"rtc: {{tcp_port: {port + 1}, udp_port: {port + 2}, node_ip: {HOST}, enable_loopback_candidate: true, "
         f"interfaces: {{includes: [{LOOPBACK}]}}}}\n{more}"
     )

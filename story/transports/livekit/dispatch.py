@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 
 import aiohttp
@@ -40,8 +41,11 @@ async def dispatch(server: LiveKitServer, room: str, agent: str, metadata: str) 
                     return await _until_there(lk, room, made.id)
             except TimeoutError:
                 why = await _why_not(lk, room, made.id, agent)
-                await lk.agent_dispatch.delete_dispatch(made.id, room)
+                await _call_back(lk, room, made.id)
                 raise StoryError(why) from None
+            except StoryError:
+                await _call_back(lk, room, made.id)
+                raise
     except api.TwirpError as error:
         raise StoryError(f"the LiveKit server at {server.url} does not send it: {error.message}") from None
     except (aiohttp.ClientError, OSError) as error:
@@ -72,6 +76,12 @@ async def _why_not(lk: api.LiveKitAPI, room: str, dispatch_id: str, agent: str) 
         f"no worker took it within {ARRIVAL_SECONDS:.0f} s: none is registered as {agent!r}, or all of them are full "
         "(`story run` starts one)"
     )
+
+
+async def _call_back(lk: api.LiveKitAPI, room: str, dispatch_id: str) -> None:
+    """Have the worker's slot free at once, not when the empty room is closed."""
+    with contextlib.suppress(api.TwirpError):  # the room is gone already
+        await lk.agent_dispatch.delete_dispatch(dispatch_id, room)
 
 
 async def _jobs(lk: api.LiveKitAPI, room: str, dispatch_id: str) -> list[api.Job]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Mapping
@@ -28,6 +29,8 @@ CREW = "story"
 """Where a job process keeps its crew."""
 EVENTS = logging.getLogger("story.events")
 """What calls tell: livekit carries the log of job processes to the worker, so that goes the same way."""
+REFUSAL_SECONDS = 5.0
+"""How long a job that can't be done takes up a slot of the worker, to say so to who comes."""
 STAYING = ("caller_left", "lost")
 """Reasons of a call's end after which its room is left alone: others may be in it, or the caller come back."""
 
@@ -163,7 +166,8 @@ async def _caller_comes(context: JobContext) -> bool:
     waits = [asyncio.create_task(context.wait_for_participant()), asyncio.create_task(over.wait())]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        return waits[0].done()
+        came = waits[0]
+        return came.done() and not came.cancelled() and came.exception() is None  # it has one where the room is gone
     finally:
         room.off("data_received", on_data)
         room.off("disconnected", on_disconnected)
@@ -178,11 +182,13 @@ def tell_worker(event: Event) -> None:
 
 
 async def _refuse(context: JobContext, connecting: asyncio.Task[None], reason: str) -> None:
-    """Tell whoever is in the room that there will be no call, and why."""
+    """Tell whoever is in the room, or soon comes, that there will be no call, and why."""
     await asyncio.wait([connecting])
     if context.room.isconnected():
         agent = context.room.local_participant
         await agent.set_attributes({ERROR: reason, PERSONA: "", NAME: "", STACK: ""})
-        if await _caller_comes(context):
-            await agent.publish_data(json.dumps({"type": "refused", "error": reason}), topic=EVENTS_TOPIC)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REFUSAL_SECONDS):
+                if await _caller_comes(context):
+                    await agent.publish_data(json.dumps({"type": "refused", "error": reason}), topic=EVENTS_TOPIC)
     context.shutdown("refused")

@@ -160,6 +160,9 @@ class Worker(AgentServer):
 
     async def _update_job_status(self, proc: JobExecutor) -> None:
         await super()._update_job_status(proc)
+        await asyncio.sleep(
+            0
+        )  # a job that was launched just now has its reserved slot till then, and would count twice
         self._worker_load = self._load()
         await self._update_worker_status()
 

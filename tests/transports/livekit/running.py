@@ -87,7 +87,7 @@ class StoryRun:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "story.cli", "run", "--json", "--health-port", "0", "--port", "0", *options],
             env={**keep, **named, **place}, cwd=folder, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -122,6 +122,10 @@ class StoryRun:
             if (said := self._lines.get()) is not None:
                 self.said.append(said)
         return [said for said in self.said if said["type"] == type_]
+
+    def interrupt(self) -> None:
+        """As Ctrl-C on its terminal: that goes to all that it has started there, too."""
+        os.killpg(self.process.pid, signal.SIGINT)
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)

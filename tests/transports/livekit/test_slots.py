@@ -1,0 +1,82 @@
+"""A worker has a slot for each of its calls, and gives it to nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from livekit import api
+
+from story.core.errors import StoryError
+from story.transports.livekit.dev_server import free_ports
+from story.transports.livekit.dispatch import dispatch
+from story.transports.livekit.orders import Order
+from story.transports.livekit.server_access import LiveKitServer
+from tests.transports.livekit.running import PATIENCE, StoryRun, worker
+
+pytestmark = [pytest.mark.livekit, pytest.mark.slow]
+
+UNKNOWN = '{"chain": "fairy"}'
+
+
+class Single:
+    """A worker that holds one call at a time."""
+
+    name = "single"
+
+    def __init__(self, run: StoryRun, health: str) -> None:
+        self.run, self._health = run, health
+
+    async def until_idle(self) -> None:
+        async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as http:
+            while True:
+                async with http.get(f"{self._health}/worker") as answer:
+                    if not (await answer.json()).get("active_jobs"):
+                        return
+                await asyncio.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def single(server: LiveKitServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Single]:
+    port = free_ports()
+    options = ("--agent-name", Single.name, "--max-calls", "1", "--health-port", str(port))
+    with worker(server, tmp_path_factory.mktemp("single"), *options) as run:
+        yield Single(run, f"http://127.0.0.1:{port}")
+
+
+async def test_a_worker_with_one_slot_left_is_not_full(server: LiveKitServer, tmp_path: Path, room: str) -> None:
+    with worker(server, tmp_path, "--agent-name", room, "--max-calls", "2"):
+        for number in (1, 2):
+            await dispatch(server, f"{room}-{number}", room, Order(wait=True).as_metadata())
+
+
+async def test_a_room_that_is_gone_before_a_caller_came(server: LiveKitServer, single: Single, room: str) -> None:
+    await dispatch(server, room, Single.name, Order(wait=True).as_metadata())
+    async with api.LiveKitAPI(server.http_url, server.key, server.secret) as lk:
+        await lk.room.delete_room(api.DeleteRoomRequest(room=room))
+    await single.until_idle()
+    assert not single.run.of("call_started") and not single.run.of("error")
+
+
+async def test_who_is_refused_takes_his_agent_back(server: LiveKitServer, single: Single, room: str) -> None:
+    with pytest.raises(StoryError, match="the worker refuses: unknown chain 'fairy'"):
+        await dispatch(server, room, Single.name, UNKNOWN)
+    async with api.LiveKitAPI(server.http_url, server.key, server.secret) as lk:
+        assert Single.name not in {known.agent_name for known in await lk.agent_dispatch.list_dispatch(room)}
+    await single.until_idle()
+
+
+async def test_a_job_that_is_refused_where_nobody_comes_ends(server: LiveKitServer, single: Single, room: str) -> None:
+    async with api.LiveKitAPI(server.http_url, server.key, server.secret) as lk:
+        request = api.CreateAgentDispatchRequest(agent_name=Single.name, room=room, metadata=UNKNOWN)
+        made = await lk.agent_dispatch.create_dispatch(request)
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                dispatches = await lk.agent_dispatch.list_dispatch(room)
+                if any(known.id == made.id and known.state.jobs for known in dispatches):
+                    break
+                await asyncio.sleep(0.1)
+        await single.until_idle()
