@@ -25,7 +25,7 @@ class Attributes:
         self._room = room
         self._names = names
         self._stacks: Mapping[str, str] = {}
-        self._wanted: dict[str, str] = {}
+        self._wanted: dict[str, str] = {READY: "1"}
         self._sent: dict[str, str] = {}
         self._sending: asyncio.Task[None] | None = None
 
@@ -41,18 +41,27 @@ class Attributes:
             }
         self.send()
 
-    def send(self, *, again: bool = False) -> None:
-        """Send what has changed, or all of it, if the agent is in its room."""
-        if again:
-            self._sent = {}
-        idle = self._sending is None or self._sending.done()
-        if idle and self._wanted != self._sent and self._room.isconnected():
-            self._sending = asyncio.create_task(self._send())
+    def send(self) -> None:
+        """Send what has changed, if the agent is in its room."""
+        if self._sending is None or self._sending.done():
+            self._start()
+
+    def send_again(self, also: Mapping[str, str]) -> None:
+        """Send all of it, and `also`, to a server that knows none of it."""
+        self._wanted |= also
+        self._sent = {}
+        if self._sending is not None:
+            self._sending.cancel()  # it may be waiting for a server that is no more
+        self._start()
 
     async def aclose(self) -> None:
         if self._sending is not None:
             self._sending.cancel()
             await asyncio.wait([self._sending])
+
+    def _start(self) -> None:
+        if self._wanted != self._sent and self._room.isconnected():
+            self._sending = asyncio.create_task(self._send())
 
     async def _send(self) -> None:
         while self._room.isconnected() and self._wanted != self._sent:

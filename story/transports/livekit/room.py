@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from livekit import rtc
 from livekit.agents import AgentSession
+from livekit.agents.types import ATTRIBUTE_AGENT_STATE
 from livekit.agents.voice.remote_session import RoomSessionTransport, SessionHost
 from livekit.agents.voice.room_io import AudioInputOptions, RoomIO, RoomOptions, TextInputEvent, TextOutputOptions
 
@@ -195,7 +196,8 @@ class RoomTransport:
 
     def _on_reconnected(self) -> None:
         if self._attributes is not None:
-            self._attributes.send(again=True)  # a server that has restarted knows none
+            # a server that has restarted knows none
+            self._attributes.send_again({ATTRIBUTE_AGENT_STATE: self._session.agent_state})
         if self._caller is None or self._caller in self._room.remote_participants:
             self._regain()
 

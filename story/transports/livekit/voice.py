@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 
 import numpy as np
@@ -17,6 +18,8 @@ AHEAD_SECONDS = 0.1
 """Of sound that waits in livekit's own queue: what a busy event loop may be late by before it is heard."""
 QUEUE_MS = 400
 """That the queue may hold at most; twice what ever is in it, so that it takes each frame at once."""
+SUBSCRIPTION_SECONDS = 6.0
+"""In which a caller who listens has begun to, slow networks included."""
 TRACK_NAME = "agent"
 
 
@@ -35,11 +38,13 @@ class RoomVoice(Playout):
         self._playing: asyncio.Task[None] | None = None
 
     async def publish(self, room: rtc.Room) -> None:
-        """Publish the track; what is said is played once a participant hears it."""
+        """Publish the track; what is said is played once a participant hears it, or it is clear that they only read."""
         track = rtc.LocalAudioTrack.create_audio_track(TRACK_NAME, self._source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
         publication = await room.local_participant.publish_track(track, options)
-        await publication.wait_for_subscription()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SUBSCRIPTION_SECONDS):
+                await publication.wait_for_subscription()
         self._playing = asyncio.create_task(self._play())
 
     async def aclose(self) -> None:
