@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from story.core.registry import DEFAULT_CHAIN
 from story.plain import PlainCommand
 
 DEFAULT_TTL = 3600.0
+LONGEST_TTL = 10 * 365 * 24 * 3600.0
 
 Room = Annotated[str, typer.Option("--room", metavar="NAME", help="The room.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -41,6 +43,8 @@ def token(
     from story.workspace import usable
 
     _named(room=room, identity=identity)
+    if not ttl <= LONGEST_TTL:  # nor NaN
+        raise typer.BadParameter(f"--ttl {ttl}: at most {LONGEST_TTL:.0f} seconds, ten years")
     server = required_server(usable(ctx.obj, env_file).settings)
     from story.transports.livekit.tokens import PLAYGROUND, join_token
 
@@ -50,6 +54,12 @@ def token(
         return
     typer.echo(made)
     typer.echo(f"\nTo try it: {PLAYGROUND}\nThere, under Manual: {server.url} and this token.", err=True)
+
+
+def token_command(agent: str) -> str:
+    """What a user types for a token that sends for `agent`."""
+    named = "" if agent == working.DEFAULT_AGENT_NAME else f" --agent-name {shlex.quote(agent)}"
+    return f"story token --room lobby --identity me{named}"
 
 
 def dispatch(

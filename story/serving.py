@@ -129,6 +129,7 @@ def run(
     notice = "The vendors are emulated on this machine." if wanted.emulation else None
     log, secured = Log(as_json), _tls(tls_cert, tls_key)
     if in_rooms:
+        _check_for_rooms(stun=stun, turn=turn, ice_address=ice_address, open_page=open_page, page=page)
         plan = wanted.plan()
         job = working.Job(
             server=livekit,
@@ -150,6 +151,7 @@ def run(
             host=host,
             port=port,
             page=page,
+            open_page=_open if open_page else None,
             tls=secured,
             health_port=health_port,
             prometheus_port=prometheus_port,
@@ -177,6 +179,25 @@ def run(
     with settings.exported(), logged(settings):
         while not starting.run(_serve(serving, wanted, log, began, open_page=open_page)):
             wanted.fetch(wanted.plan(), yes=yes)
+
+
+def _check_for_rooms(
+    *,
+    stun: list[str] | None,
+    turn: list[str] | None,
+    ice_address: list[str] | None,
+    open_page: bool,
+    page: bool,
+) -> None:
+    """Raises ConfigError where an option would do nothing."""
+    named = {"--stun": stun, "--turn": turn, "--ice-address": ice_address}
+    if of_no_use := [name for name, given in named.items() if given]:
+        raise ConfigError(
+            f"{', '.join(of_no_use)}: the way of the sound into rooms is their LiveKit server's to say; leave it out, "
+            "or --transport web"
+        )
+    if open_page and not page:
+        raise ConfigError("--open opens the page: leave it out, or --no-page")
 
 
 async def _work(job: working.Job, wanted: Wanted, log: Log, began: float) -> None:

@@ -64,7 +64,10 @@ class Log:
 
     def dev_server(self, url: str, key: str, secret: str | None) -> None:
         """There is a server of our own. secret: None where the user knows it."""
-        if secret is not None and not self._as_json:
+        if self._as_json:
+            told: dict[str, object] = {"type": "dev_server", "url": url, "key": key}
+            self._json(told if secret is None else {**told, "secret": secret})
+        elif secret is not None:
             typer.echo(f"export LIVEKIT_URL={url} LIVEKIT_API_KEY={key} LIVEKIT_API_SECRET={secret}\n")
 
     def working(self, plan: Plan, url: str, agent: str, notice: str | None) -> None:
@@ -87,12 +90,15 @@ class Log:
         else:
             typer.echo(f"The page is at {url}")
 
-    def no_page(self) -> None:
-        """There is none; callers come by other ways."""
+    def no_page(self, agent: str, *, wanted: bool) -> None:
+        """There is none; callers come by other ways. wanted: whether it was to be opened."""
+        if wanted:
+            typer.echo("--open: there is no page here, see docs/operations.md", err=True)
         if not self._as_json:
+            from story.rooms import token_command
             from story.transports.livekit.tokens import PLAYGROUND
 
-            typer.echo(f"To try it: story token --room lobby --identity me, for {PLAYGROUND}")
+            typer.echo(f"To try it: {token_command(agent)}, for {PLAYGROUND}")
 
     def registered(self, seconds: float) -> None:
         """The server has taken the worker on."""

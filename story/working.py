@@ -67,6 +67,7 @@ class Job:
     """What the user wants of a worker. stacks: persona -> spec, as given. settings: as the calls are to see them.
 
     server: None where it is to be started on this machine, at dev_port. wait: keep trying until the server is there.
+    open_page: opens the page, where the user wants that.
     """
 
     server: LiveKitServer | None
@@ -88,6 +89,7 @@ class Job:
     host: str
     port: int
     page: bool
+    open_page: Callable[[str], None] | None
     tls: ssl.SSLContext | None
     health_port: int
     prometheus_port: int | None
@@ -195,7 +197,7 @@ async def _work(job: Job, server: LiveKitServer, log: Log, began: float, orders:
     if orders.stop.is_set():
         return
     with told(observe), settings.exported():
-        async with _served(page, log):
+        async with _served(page, job, log):
             serving = asyncio.create_task(worker.serve(registered))
             stopping = asyncio.create_task(orders.stop.wait())
             await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -223,15 +225,17 @@ def _page(job: Job, server: LiveKitServer, settings: Settings, worker: Worker) -
 
 
 @asynccontextmanager
-async def _served(page: RoomPage | None, log: Log) -> AsyncIterator[None]:
+async def _served(page: RoomPage | None, job: Job, log: Log) -> AsyncIterator[None]:
     """Within the block there is the page, where there can be one."""
     if page is None:
-        log.no_page()
+        log.no_page(job.agent_name, wanted=job.open_page is not None)
         yield
         return
     await page.start()
     try:
         log.page(page.url)
+        if job.open_page is not None:
+            job.open_page(page.url_here)
         yield
     finally:
         await page.aclose()

@@ -12,6 +12,7 @@ from livekit import api
 from story.core.errors import StoryError
 from story.transports.livekit.attributes import ERROR, READY
 from story.transports.livekit.server_access import LiveKitServer
+from story.transports.livekit.server_api import reach
 
 ARRIVAL_SECONDS = 10.0
 """A worker has 7.5 s to take a job; the room is joined in one."""
@@ -33,7 +34,7 @@ async def dispatch(server: LiveKitServer, room: str, agent: str, metadata: str) 
         StoryError: why it is not.
     """
     try:
-        async with api.LiveKitAPI(server.http_url, server.key, server.secret) as lk:
+        async with reach(server) as lk:
             request = api.CreateAgentDispatchRequest(agent_name=agent, room=room, metadata=metadata)
             made = await lk.agent_dispatch.create_dispatch(request)
             try:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import socket
+import threading
 import time
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -38,6 +41,14 @@ class LiveKitServer:
     def http_url(self) -> str:
         """Where its HTTP API is, without a trailing slash."""
         return "http" + self.url.rstrip("/").removeprefix("ws").removeprefix("http")
+
+    @property
+    def proxy(self) -> str | None:
+        """What is between it and us: HTTPS_PROXY or HTTP_PROXY, unless NO_PROXY names the server."""
+        from urllib.request import getproxies, proxy_bypass
+
+        parts = urlsplit(self.http_url)
+        return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
     def settings(self, settings: Settings) -> Settings:
         """`settings` with this server in place of the one they name."""
@@ -79,8 +90,10 @@ async def check(server: LiveKitServer) -> None:
 
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
+            if server.proxy is None:
+                await _look_up(urlsplit(server.url).hostname or "")
             async with (
-                aiohttp.ClientSession() as http,
+                aiohttp.ClientSession(proxy=server.proxy) as http,
                 http.post(
                     server.http_url + PROBE,
                     json={"names": ["story"]},
@@ -92,9 +105,38 @@ async def check(server: LiveKitServer) -> None:
     except TimeoutError:
         raise ServerError(_absent(server, f"nothing within {ANSWER_SECONDS:.0f} s")) from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise ServerError(_absent(server, _reason(error))) from None
+        raise ServerError(_absent(server, _reason(error, server))) from None
     if problem := _problem(status, text, server):
         raise ServerError(problem)
+
+
+async def _look_up(name: str) -> None:
+    """Wait for the name's address on a thread of its own, which nobody has to wait for if no name server answers:
+    the end of the program waits for those of the event loop, up to half a minute.
+
+    Raises:
+        OSError: it has none.
+        ValueError: it is no name.
+    """
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[Exception | None] = loop.create_future()
+
+    def tell(error: Exception | None) -> None:
+        if not found.done():
+            found.set_result(error)
+
+    def look_up() -> None:
+        error: Exception | None = None
+        try:
+            socket.getaddrinfo(name, None)
+        except (OSError, ValueError) as failed:
+            error = failed
+        with contextlib.suppress(RuntimeError):  # nobody waits any more
+            loop.call_soon_threadsafe(tell, error)
+
+    threading.Thread(target=look_up, name="story-look-up", daemon=True).start()
+    if error := await found:
+        raise error
 
 
 def _probe_token(server: LiveKitServer) -> str:
@@ -136,13 +178,15 @@ def _absent(server: LiveKitServer, why: str) -> str:
     return f"no LiveKit server answers at {server.url} ({why}): start one, or correct {URL}"
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, server: LiveKitServer) -> str:
     import aiohttp
 
     match error:
         case aiohttp.ClientConnectorCertificateError():
             return "its certificate is not valid"
-        case aiohttp.ClientConnectorDNSError():
+        case aiohttp.ClientConnectorSSLError():
+            return f"TLS fails with it: if it speaks none, write ws{server.url[server.url.index(':') :]}"
+        case aiohttp.ClientConnectorDNSError() | socket.gaierror():
             return "its name is not known"
         case aiohttp.ClientConnectorError():
             return os.strerror(error.errno) if error.errno else str(error.os_error)

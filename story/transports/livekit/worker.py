@@ -23,6 +23,7 @@ from story.transports.livekit.job import Crew, hold_job, prepare_process, prepar
 from story.transports.livekit.orders import Model
 from story.transports.livekit.room import DRAIN_TOPIC, END_TOPIC, FAREWELL_TOPIC
 from story.transports.livekit.server_access import LiveKitServer
+from story.transports.livekit.server_api import reach
 
 logger = logging.getLogger("story.livekit")
 
@@ -74,6 +75,7 @@ class Worker(AgentServer):
             ws_url=working.server.url,
             api_key=working.server.key,
             api_secret=working.server.secret,
+            http_proxy=working.server.proxy,
             host=working.host,
             port=working.health_port,
             prometheus_port=working.prometheus_port,
@@ -82,8 +84,17 @@ class Worker(AgentServer):
         self._working = working
         self._crew = crew
         self.registered = False
-        """Whether a server has taken it on, and it takes calls."""
+        """Whether a server has taken it on, and is there."""
         self.rtc_session(hold_job, agent_name=working.agent_name, on_request=self._accept)
+
+    @property
+    def _connection_failed(self) -> bool:
+        """Why livekit's `GET /` answers 503. Its own (1.8.9) is true only once it has given up, which it never does."""
+        return not self.registered
+
+    @_connection_failed.setter
+    def _connection_failed(self, _: bool) -> None:
+        pass
 
     @property
     def allowed(self) -> frozenset[Model]:
@@ -116,10 +127,10 @@ class Worker(AgentServer):
         try:
             await self.run()
         except OSError as error:
-            ports = [self._working.health_port, self._working.prometheus_port]
-            where = " and ".join(str(port) for port in ports if port)
+            ports = {"--health-port": self._working.health_port, "--prometheus-port": self._working.prometheus_port}
+            where = " or ".join(f"{port} ({name})" for name, port in ports.items() if port)
             why = error.strerror or str(error)
-            raise ConfigError(f"can't listen on {self._working.host}, port {where}: {why}") from None
+            raise ConfigError(f"can't listen on {self._working.host} port {where}: {why}") from None
 
     async def say_farewell(self) -> None:
         """Have every call end with a goodbye, and those that take too long for it without."""
@@ -135,9 +146,7 @@ class Worker(AgentServer):
 
     async def tell_jobs(self, topic: str) -> None:
         """Send a word to the agent of every job, by way of its room: a job may be another process."""
-        server = self._working.server
-        timeout = aiohttp.ClientTimeout(total=API_SECONDS)
-        async with api.LiveKitAPI(server.http_url, server.key, server.secret, timeout=timeout) as lk:
+        async with reach(self._working.server, seconds=API_SECONDS) as lk:
             for job in self._held:
                 room, agents = job.job.room.name, [job.accept_arguments.identity]
                 request = api.SendDataRequest(room=room, topic=topic, data=b"{}", destination_identities=agents)
@@ -157,6 +166,12 @@ class Worker(AgentServer):
 
     def _get_effective_load(self) -> float:
         return FULL_LOAD * (self.calls + self._reserved_slots) / self._working.max_calls
+
+    async def _run_ws(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        try:
+            await super()._run_ws(ws)
+        finally:
+            self.registered = False
 
     async def _update_job_status(self, proc: JobExecutor) -> None:
         await super()._update_job_status(proc)
