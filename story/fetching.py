@@ -26,6 +26,15 @@ def fetch(plan: Plan, stand_ins: Options | None, plugins: Plugins, settings: Set
         _prepare(plan, stand_ins, plugins, settings, progress)
 
 
+def fetch_stand_ins(stand_ins: Options, plugins: Plugins, settings: Settings, *, yes: bool) -> None:
+    """Fetch what emulated vendors need on this machine. Raises StoryError, as `fetch` does."""
+    from story.emulating import fetch_models
+    from story.progress import TerminalProgress
+
+    with TerminalProgress(yes=yes) as progress:
+        fetch_models(stand_ins, plugins, settings, progress)
+
+
 def is_here(plan: Plan, stand_ins: Options | None, plugins: Plugins, settings: Settings) -> bool:
     """Whether `fetch` would have nothing to fetch, and ask nothing. Files that nobody has summed yet are summed.
 

@@ -30,6 +30,9 @@ _NUMBERS = {
 _WHOLE = ("repetitions", "warm_up", "concurrency", "seed", "retry")
 _KEYS = (*_CHOICES, *_RULES, *_NAMES, *_NUMBERS, "chain", "record", "emulate", "caller_voice", "transport")
 _REST = ("chain", "record", "emulate", "component", "caller_voice", "transport")
+_FILES = ("places", "prices")
+_NAMES_OR_FILES = ("brain", "heard", "profile")
+"""Of emulated vendors."""
 _EMULATE = ("brain", "heard", "speech", "profile", "faults")
 
 
@@ -45,12 +48,11 @@ def request_of(options: Mapping[str, Any], path: Path | None) -> Request:
     matrix = Matrix(**choices, stacks=tuple(told.get("stacks", ())), **rules)
     for name in _RULES:
         check_known(rules[name], matrix)
-    paths: dict[str, Any] = {
-        name: tuple(map(str, told[name])) for name in ("scenarios", "places", "prices", "disturb") if name in told
-    }
+    told = _placed(told, Path.cwd())  # a run may be gone on with from another folder
+    names: dict[str, Any] = {name: tuple(told[name]) for name in _NAMES if name != "stacks" and name in told}
     rest = {name: told[name] for name in (*_NUMBERS, *_REST) if name in told}
     known_transport(told.get("transport", PROCESS))
-    return Request(stacks=matrix.specs(), **paths, **rest)
+    return Request(stacks=matrix.specs(), **names, **rest)
 
 
 def _choices(told: str | Sequence[str]) -> tuple[str, ...]:
@@ -69,12 +71,23 @@ def _read(toml: TomlFile) -> dict[str, Any]:
             hint = did_you_mean(name, _KEYS, otherwise=f"; one of {', '.join(_KEYS)}")
             raise toml.error((name,), f"unknown key {name!r}{hint}")
         _check(toml, name, value)
-    for name in ("places", "prices"):
-        if isinstance(paths := told.get(name), list):
-            told[name] = [toml.path.parent / path for path in paths]
-    if isinstance(chain := told.get("chain"), str) and chain.endswith(".toml"):
-        told["chain"] = str(toml.path.parent / chain)
-    return told
+    return _placed(told, toml.path.parent)
+
+
+def _placed(told: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """What is said, with its files as they are found from `folder`."""
+    placed: dict[str, Any] = {name: [str(folder / path) for path in told[name]] for name in _FILES if name in told}
+    if "chain" in told:
+        placed["chain"] = _name_or_file(told["chain"], folder)
+    if isinstance(emulate := told.get("emulate"), Mapping):
+        files = {name: _name_or_file(emulate[name], folder) for name in _NAMES_OR_FILES if name in emulate}
+        placed["emulate"] = {**emulate, **files}
+    return {**told, **placed}
+
+
+def _name_or_file(text: str, folder: Path) -> str:
+    path = Path(text)
+    return str(folder / path) if path.suffix in (".toml", ".json") or path.name != text else text
 
 
 def _check(toml: TomlFile, name: str, value: object) -> None:
@@ -122,6 +135,9 @@ def _check_emulate(toml: TomlFile, name: str, value: object) -> None:
         if key not in _EMULATE:
             hint = did_you_mean(key, _EMULATE, otherwise=f"; one of {', '.join(_EMULATE)}")
             raise toml.error((name, key), f"unknown key {key!r}{hint}")
+    for key in _NAMES_OR_FILES:
+        if not isinstance(value.get(key, ""), str):
+            raise toml.error((name, key), "is a name, or a file")
 
 
 def _are(value: object, kind: type) -> bool:

@@ -30,7 +30,7 @@ from story.bench.transports.caller import calling
 from story.bench.transports.connection import NotConnected
 from story.bench.words import missing, same, word_errors, words
 from story.core import events
-from story.core.errors import StoryError
+from story.core.errors import RecordingError, StoryError
 from story.core.launch import hold_call
 from story.core.plan import Plan, find_chain, plan_call
 from story.core.redact import redact
@@ -77,11 +77,17 @@ def planned(stack: str, stand: Stand) -> Plan:
 
 
 async def hold(cell: Cell, scenario: Scenario, stand: Stand, *, recording: Path | None = None) -> Outcome:
-    """Hold the call. Whatever goes wrong in it is the outcome of this cell and of no other."""
+    """Hold the call. Whatever goes wrong in it is the outcome of this cell and of no other.
+
+    Raises:
+        RecordingError: its sound can't be kept.
+    """
     marks = Marks()
     try:
         plan = planned(cell.stack, stand)
         caller = calling(scenario, stand.connect, out=recording, on_attached=marks.attached, seed=cell.seed(stand.seed))
+    except RecordingError:
+        raise
     except StoryError as error:
         return Outcome(UNBUILT, "stack", redact(str(error), stand.settings))
     try:
@@ -100,6 +106,8 @@ async def hold(cell: Cell, scenario: Scenario, stand: Stand, *, recording: Path 
             )
     except TimeoutError:
         return Outcome(FAILED, "deadline", f"the call had not ended after {stand.max_duration + DEADLINE_SECONDS:g} s")
+    except RecordingError:
+        raise
     except NotConnected as error:
         return Outcome(FAILED, "transport", redact(str(error), stand.settings))
     except StoryError as error:

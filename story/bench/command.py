@@ -339,15 +339,17 @@ def diff(
 
 
 @app.command(cls=PlainCommand)
-def calibrate(run: Run) -> None:
+def calibrate(ctx: typer.Context, run: Run) -> None:
     """Compare an emulated run with the vendors' own log: are the injected latencies found back?"""
     from story.bench import terminal
     from story.bench.calibration import calibrate as compared
-    from story.bench.calibration import check_held
+    from story.bench.calibration import check_held, emulated_in
     from story.bench.store import Results
+    from story.workspace import usable
 
     with Results.open(run) as results:
-        check_held(results.about)
-        found = compared(results.all())
+        about, cells = results.about, results.all()
+    check_held(about)
+    found = compared(cells, emulated_in(about, usable(ctx.obj).registry))
     terminal.calibration(found)
     raise typer.Exit(0 if found.holds else EXIT_FAILED)

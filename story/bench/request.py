@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from story.bench.cell import Cell
 from story.bench.scenarios import Scenario
 from story.bench.transports.choice import PROCESS
-from story.core.registry import DEFAULT_CHAIN
+from story.core.registry import DEFAULT_CHAIN, Role
 from story.emulator.assemble import Options
 from story.version import __version__
+
+if TYPE_CHECKING:
+    from story.bench.prices import Prices
+    from story.core.plan import Plan
 
 _PACKAGES = ("livekit-agents", "livekit", "aiortc", "numpy", "av", "jiwer", "voice-prices")
 ANSWER_SECONDS = 8.5
@@ -90,23 +94,37 @@ def expected_seconds(scenario: Scenario) -> float:
     return GREETING_SECONDS + scenario.seconds + ANSWER_SECONDS * len(scenario.lines)
 
 
-def expected_usage(scenario: Scenario, *, realtime: bool) -> dict[str, Any]:
-    """What such a call uses, as `call_ended` would tell it."""
+def expected_usage(scenario: Scenario, roles: Collection[Role]) -> dict[str, Any]:
+    """What such a call uses of models in these roles, as `call_ended` would tell it."""
     lines, seconds = len(scenario.lines) + 1, expected_seconds(scenario)
     tokens = {"input_tokens": _TOKENS_IN * lines, "output_tokens": _TOKENS_OUT * lines}
-    if realtime:  # 10 tokens a second of the caller's sound, 20 of the agent's, and the talk so far read each time
-        spoken = int(20 * ANSWER_SECONDS * lines)
+    used: list[dict[str, Any]] = []
+    if Role.STT in roles:
+        used.append({"type": "stt_usage", "audio_duration": seconds})
+    if Role.LLM in roles:
+        used.append({"type": "llm_usage", **tokens})
+    if Role.REALTIME in roles:
+        # 10 tokens a second of the caller's sound, 20 of the agent's (unless another voice speaks), and the talk so far
+        # read each time
+        spoken = 0 if Role.TTS in roles else int(20 * ANSWER_SECONDS * lines)
         heard = int(10 * seconds + spoken * lines / 2)
         sound = {"input_audio_tokens": heard, "output_audio_tokens": spoken}
         sums = {"input_tokens": tokens["input_tokens"] + heard, "output_tokens": tokens["output_tokens"] + spoken}
-        return {"": [{"type": "llm_usage", **sums, **sound}]}
-    return {
-        "": [
-            {"type": "stt_usage", "audio_duration": seconds},
-            {"type": "llm_usage", **tokens},
-            {"type": "tts_usage", "characters_count": _CHARACTERS * lines},
-        ]
-    }
+        used.append({"type": "llm_usage", **sums, **sound})
+    if Role.TTS in roles:
+        used.append({"type": "tts_usage", "characters_count": _CHARACTERS * lines})
+    return {"": used}
+
+
+def expected_cost(plan: Plan, scenarios: Iterable[Scenario], prices: Prices) -> tuple[float, set[str]]:
+    """Dollars of one call with each scenario, and the models that have no price."""
+    dollars, missing = 0.0, set[str]()
+    roles = {ref.role for ref in next(iter(plan.stacks.values())).refs_for(plan.roles)}
+    for scenario in scenarios:
+        cost = prices.cost(expected_usage(scenario, roles), plan.stacks)
+        dollars += sum(cost.by.values())
+        missing |= set(cost.missing)
+    return dollars, missing
 
 
 def machine() -> dict[str, Any]:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from story.bench.cell import Cell, hold, planned
 from story.bench.component import hold_component, planned_component
 from story.bench.outcome import FAILED, OUTSIDE, UNBUILT, Outcome
 from story.bench.prices import Prices
-from story.bench.request import Request
+from story.bench.request import Request, expected_cost
 from story.bench.scenarios import Scenario
 from story.bench.stand import Stand
-from story.bench.store import RECORDINGS, Result, Results
+from story.bench.store import RECORDINGS, Result, Results, ResultsError
 from story.bench.summary import LATE_SECONDS
 from story.bench.transports.choice import PROCESS
-from story.core.errors import StoryError
+from story.core.errors import RecordingError, StoryError
 from story.core.plan import Plan
 from story.core.redact import redact
 from story.core.registry import Role
@@ -29,6 +29,23 @@ STAGGER_SECONDS = 1.3
 """Between the beginnings of calls: those of one scenario would else all answer at the same moment, and be late."""
 
 Tell = Callable[[str], None]
+Key = tuple[str, str, int]
+"""Of a cell."""
+Done = Mapping[Key, Outcome]
+
+
+def done_in(results: Results) -> Done:
+    """What a run has."""
+    return {result.key: result.outcome for result in results.all()}
+
+
+@dataclass
+class _Held:
+    """A call that is being held. limit: of calls at a time, when it began. alone: nobody else has been held since."""
+
+    cell: Cell
+    limit: int
+    alone: bool = True
 
 
 @dataclass
@@ -47,6 +64,7 @@ class Runner:
     unbuilt: dict[str, str] = field(default_factory=dict)
     _spent: float = 0.0
     _limit: int = 1
+    _unpriced: set[str] = field(default_factory=set)
     _next_start: float = 0.0
 
     def check(self) -> None:
@@ -55,7 +73,12 @@ class Runner:
             try:
                 self.plans[stack] = self._planned(stack)
             except StoryError as error:
-                self.unbuilt[stack] = redact(" ".join(str(error).split()), self.stand.settings)
+                self.leave_out(stack, error)
+
+    def leave_out(self, stack: str, error: StoryError) -> None:
+        """Have a stack be a row with the reason for which it can't be built."""
+        self.plans.pop(stack, None)
+        self.unbuilt[stack] = redact(" ".join(str(error).split()), self.stand.settings)
 
     def _planned(self, stack: str) -> Plan:
         role = self.request.component
@@ -85,24 +108,29 @@ class Runner:
         Raises:
             ResultsError: a result can't be kept.
         """
-        scenarios = tuple(self.scenarios.values())
-        done = {result.key: result.outcome for result in self.results.all()}
-        self._spent = sum(outcome.cost or 0.0 for outcome in done.values())
-        failed = {key: one.held_again + 1 for key, one in done.items() if self.retry_failed and one.status == FAILED}
-        done = {key: one for key, one in done.items() if key not in failed}
-        cells = [cell for cell in self.request.cells(scenarios) if not self._is_done(cell, done)]
+        done = done_in(self.results)
+        self._spent = self._spent_before(done)
+        cells = self.wanted(done)
         for cell in [cell for cell in cells if cell.stack in self.unbuilt]:
             self._keep(cell, Outcome(UNBUILT, "stack", self.unbuilt[cell.stack]))
         for stack, why in self.unbuilt.items():
             self.tell(f"{stack} can't be built: {why}")
         waiting = [cell for cell in cells if cell.stack in self.plans]
-        total = len(waiting)
+        for stack in dict.fromkeys(cell.stack for cell in waiting):
+            self._warn(expected_cost(self.plans[stack], self.scenarios.values(), self.prices)[1])
         if waiting:
             await self._warm_up(waiting[0])
+        await self._hold_all(
+            waiting, Counter({key: one.held_again + 1 for key, one in done.items() if one.status == FAILED})
+        )
+        return not self._missing(done_in(self.results))
+
+    async def _hold_all(self, waiting: list[Cell], before: Counter[Key]) -> None:
+        """before: how often calls have been held already, and failed."""
         self._limit = self.concurrency
-        began = time.monotonic()
-        running: dict[asyncio.Task[Outcome], Cell] = {}
-        again: Counter[Cell] = Counter()
+        began, total = time.monotonic(), len(waiting)
+        running: dict[asyncio.Task[Outcome], _Held] = {}
+        again: Counter[Key] = Counter()
         try:
             while running or waiting:
                 if waiting and (why := self._exhausted(began)):
@@ -110,19 +138,22 @@ class Runner:
                     waiting.clear()
                 while waiting and self._may_start(waiting[0], running):
                     cell = waiting.pop(0)
-                    running[asyncio.create_task(self._hold(cell))] = cell
+                    running[asyncio.create_task(self._hold(cell))] = _Held(cell, self._limit)
+                    for held in running.values():
+                        held.alone = held.alone and len(running) == 1
                 if not running:
                     break
                 ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in ended:
-                    cell = running.pop(task)
-                    held_again = failed.get(cell.key, 0) + again[cell]
-                    outcome = replace(self._priced(cell, task.result()), held_again=held_again)
+                for task in sorted(ended, key=lambda task: task.exception() is not None):  # what can be kept first
+                    held = running.pop(task)
+                    cell = held.cell
+                    outcome = self._priced(cell, task.result())
+                    outcome = replace(outcome, held_again=before[cell.key] + again[cell.key])
                     self._keep(cell, outcome)
                     self.tell(f"[{total - len(waiting) - len(running)}/{total}] {cell.name}: {_told(outcome)}")
-                    self._slow_down(outcome)
-                    if outcome.status == FAILED and outcome.kind in OUTSIDE and again[cell] < self.request.retry:
-                        again[cell] += 1
+                    self._slow_down(held, outcome)
+                    if outcome.status == FAILED and outcome.kind in OUTSIDE and again[cell.key] < self.request.retry:
+                        again[cell.key] += 1
                         waiting.append(cell)  # after all others: what is wrong may pass
                         total += 1
         finally:
@@ -130,13 +161,27 @@ class Runner:
                 task.cancel()
             if running:
                 await asyncio.wait(running)
-        done = {result.key: result.outcome for result in self.results.all()}
-        return all(self._is_done(cell, done) for cell in self.request.cells(scenarios))
 
-    def _is_done(self, cell: Cell, done: Mapping[tuple[str, str, int], Outcome]) -> bool:
+    def wanted(self, done: Done) -> list[Cell]:
+        """The cells that are to be held, now that others are done."""
+        again = [key for key, one in done.items() if self.retry_failed and one.status == FAILED]
+        return self._missing({key: one for key, one in done.items() if key not in again})
+
+    def _missing(self, done: Done) -> list[Cell]:
+        cells = self.request.cells(tuple(self.scenarios.values()))
+        return [cell for cell in cells if not self._is_done(cell, done)]
+
+    def _is_done(self, cell: Cell, done: Done) -> bool:
         """A cell whose stack could not be built is tried again where it can be by now."""
         outcome = done.get(cell.key)
         return outcome is not None and (outcome.status != UNBUILT or cell.stack in self.unbuilt)
+
+    def _spent_before(self, done: Done) -> float:
+        """Dollars, until this run was taken up again."""
+        if self.stand.emulation is not None:
+            return 0.0
+        known: float | None = self.results.about.get("spent")
+        return sum(sum(one.cost_by.values()) for one in done.values()) if known is None else known
 
     async def _warm_up(self, cell: Cell) -> None:
         """Calls that don't count: the first of a process pays for what is loaded and compiled once."""
@@ -144,9 +189,10 @@ class Runner:
             self.tell(f"warming up ({number + 1}/{self.request.warm_up})")
             first, scenario = replace(cell, repetition=0), self.scenarios[cell.scenario].beginning()
             if self.request.component is not None:
-                await hold_component(first, Role(self.request.component), scenario, self.stand)
+                outcome = await hold_component(first, Role(self.request.component), scenario, self.stand)
             else:
-                await hold(first, scenario, self.stand)
+                outcome = await hold(first, scenario, self.stand)
+            self._priced(first, outcome)
 
     async def _hold(self, cell: Cell) -> Outcome:
         if self.request.component is not None:
@@ -154,12 +200,16 @@ class Runner:
             return await hold_component(cell, role, self.scenarios[cell.scenario], self.stand)
         await self._own_moment()
         recording = None
-        if self.request.record:
-            folder = self.results.folder / RECORDINGS
-            folder.mkdir(exist_ok=True)
-            number = self.request.stacks.index(cell.stack) + 1
-            recording = folder / f"{number:02}-{cell.scenario}-{cell.repetition}.wav"
-        return await hold(cell, self.scenarios[cell.scenario], self.stand, recording=recording)
+        try:
+            if self.request.record:
+                folder = self.results.folder / RECORDINGS
+                folder.mkdir(exist_ok=True)
+                number = self.request.stacks.index(cell.stack) + 1
+                recording = folder / f"{number:02}-{cell.scenario}-{cell.repetition}.wav"
+            return await hold(cell, self.scenarios[cell.scenario], self.stand, recording=recording)
+        except (OSError, RecordingError) as error:  # so it would be with all that come after
+            go_on = f"story bench --resume {self.results.folder}"
+            raise ResultsError(f"{error}: the calls that had ended are kept, go on with: {go_on}") from None
 
     async def _own_moment(self) -> None:
         """Wait until no other call has just begun."""
@@ -168,16 +218,17 @@ class Runner:
         self._next_start = start + STAGGER_SECONDS
         await asyncio.sleep(start - now)
 
-    def _may_start(self, cell: Cell, running: Mapping[asyncio.Task[Outcome], Cell]) -> bool:
+    def _may_start(self, cell: Cell, running: Mapping[asyncio.Task[Outcome], _Held]) -> bool:
         if not running:
             return True
-        if self.alone(cell.stack) or any(self.alone(other.stack) for other in running.values()):
+        if self.alone(cell.stack) or any(self.alone(other.cell.stack) for other in running.values()):
             return False
         return len(running) < self._limit
 
-    def _slow_down(self, outcome: Outcome) -> None:
-        """Hold fewer calls at a time if they hinder one another."""
-        if outcome.lag <= LATE_SECONDS or self._limit == 1:
+    def _slow_down(self, held: _Held, outcome: Outcome) -> None:
+        """Hold fewer calls at a time if they hinder one another: as many as there are by now, since what was late
+        before says nothing of those."""
+        if outcome.lag <= LATE_SECONDS or held.alone or held.limit > self._limit or self._limit == 1:
             return
         self._limit -= 1
         self.tell(f"this machine is busy (late by {outcome.lag * 1000:.0f} ms): on with {self._limit} calls at a time")
@@ -195,13 +246,24 @@ class Runner:
         if not outcome.usage:
             return outcome
         cost = self.prices.cost(outcome.usage, self.plans[cell.stack].stacks)
-        self._spent += sum(cost.by.values()) if self.stand.emulation is None else 0.0
+        if self.stand.emulation is None:
+            self._spent += sum(cost.by.values())
+            self.results.note("spent", round(self._spent, 6))
+        self._warn(cost.missing)
         known = self.results.about.get("prices", {})
         if (prices := known | {name: asdict(price) for name, price in cost.prices.items()}) != known:
             self.results.note("prices", prices)
         return replace(
             outcome, cost=cost.total, cost_by=dict(cost.by), assumed=bool(cost.assumed), unpriced=cost.missing
         )
+
+    def _warn(self, unpriced: Iterable[str]) -> None:
+        """Tell of models that no limit on the costs can count."""
+        if self.request.max_cost is None or self.stand.emulation is not None:
+            return
+        for name in sorted(set(unpriced) - self._unpriced):
+            self.tell(f"{name} has no price: --max-cost does not count it; give it one with --prices")
+        self._unpriced.update(unpriced)
 
     def _keep(self, cell: Cell, outcome: Outcome) -> None:
         self.results.add(Result(*cell.key, outcome))

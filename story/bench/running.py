@@ -15,20 +15,20 @@ import typer
 from story.bench import terminal
 from story.bench.asked import request_of
 from story.bench.disturbance import disturbance_of
-from story.bench.prices import Prices, load_prices
-from story.bench.request import Request, expected_seconds, expected_usage, machine
-from story.bench.runner import Runner
+from story.bench.prices import load_prices
+from story.bench.request import Request, expected_cost, expected_seconds, machine
+from story.bench.runner import Done, Runner, done_in
 from story.bench.scenarios import Scenario, choose
 from story.bench.speaking import SpeakingError, speak, spoken, unspoken, voices
 from story.bench.stand import Stand
 from story.bench.store import Results
 from story.bench.summary import summarise
 from story.bench.transports.choice import PROCESS, check_transport, connections, how_held, told
-from story.core.errors import ConfigError
+from story.core.errors import ConfigError, StoryError
 from story.core.plan import Plan
 from story.core.registry import Role
 from story.emulator.assemble import TONES, is_emulated
-from story.fetching import fetch
+from story.fetching import fetch, fetch_stand_ins
 from story.logs import logged
 from story.transports.interrupts import stopped_as_interrupted
 from story.wanted import Wanted
@@ -73,8 +73,10 @@ def hold_bench(asked: Asked) -> int:
         check_transport(request.transport, stand.settings)
         speaking = voices(scenarios, request.caller_voice, stand) if _heard(request) else {}
         _check_understandable(speaking, request)
+        runner = Runner(request, _by_name(scenarios), stand, results, prices, _tell, asked.retry_failed)  # type: ignore[arg-type]
+        runner.check()
         if asked.dry_run:
-            return _tell_plan(request, scenarios, stand, prices)
+            return _tell_plan(runner, {} if results is None else done_in(results))
         if results is None:
             folder = asked.out or Path(f"bench-{datetime.now():%Y%m%d-%H%M%S}")
             about = {"request": request.as_dict(), "machine": machine()}
@@ -88,13 +90,27 @@ def hold_bench(asked: Asked) -> int:
                 _tell(f"stopped before the first call; go on with: story bench --resume {results.folder}")
                 return EXIT_INTERRUPTED
         coded = request.transport != PROCESS
-        stand = stand.knowing(scenarios, coded=coded) if (request.emulate or {}).get("heard") is None else stand
-        runner = Runner(request, {one.name: one for one in scenarios}, stand, results, prices, tell=_tell)
-        runner.retry_failed = asked.retry_failed
-        runner.check()
-        for plan in runner.plans.values():
-            fetch(plan, request.stand_ins(), stand.plugins, stand.settings, yes=asked.yes)
-        return _run(runner, stand)
+        if (request.emulate or {}).get("heard") is None:
+            runner.stand = stand.knowing(scenarios, coded=coded)
+        runner.results, runner.scenarios = results, _by_name(scenarios)
+        _fetch(runner, yes=asked.yes)
+        return _run(runner)
+
+
+def _by_name(scenarios: Sequence[Scenario]) -> dict[str, Scenario]:
+    return {one.name: one for one in scenarios}
+
+
+def _fetch(runner: Runner, *, yes: bool) -> None:
+    """Fetch what is needed on this machine; a stack for which that can't be had is left out."""
+    stand, stand_ins = runner.stand, runner.request.stand_ins()
+    if stand_ins is not None:
+        fetch_stand_ins(stand_ins, stand.plugins, stand.settings, yes=yes)
+    for stack, plan in list(runner.plans.items()):
+        try:
+            fetch(plan, None, stand.plugins, stand.settings, yes=yes)
+        except StoryError as error:
+            runner.leave_out(stack, error)
 
 
 def _heard(request: Request) -> bool:
@@ -131,8 +147,8 @@ def _spoken(
     return spoken(scenarios, request.caller_voice, folder)
 
 
-def _run(runner: Runner, stand: Stand) -> int:
-    results = runner.results
+def _run(runner: Runner) -> int:
+    results, stand = runner.results, runner.stand
     go_on = f"go on with: story bench --resume {results.folder}"
     try:
         with stand.settings.exported(), logged(stand.settings):
@@ -171,27 +187,28 @@ def _tell(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def _tell_plan(request: Request, scenarios: Sequence[Scenario], stand: Stand, prices: Prices) -> int:
-    """What would be done, how long it takes and what it costs, by what calls of the storyteller took."""
-    runner = Runner(request, {one.name: one for one in scenarios}, stand, None, prices, tell=_tell)  # type: ignore[arg-type]
-    runner.check()
-    seconds, dollars, unknown = 0.0, 0.0, set[str]()
-    each = sum(expected_seconds(scenario) for scenario in scenarios) * request.repetitions
+def _tell_plan(runner: Runner, done: Done) -> int:
+    """What would be done, how long it takes and what it costs, by what calls of the storyteller took. done: what is
+    there already."""
+    request, stand = runner.request, runner.stand
+    seconds, dollars, left, unknown = 0.0, 0.0, 0, set[str]()
+    wanted = runner.wanted(done)
     for stack in request.stacks:
         if stack in runner.unbuilt:
             typer.echo(f"{stack}: can't be built: {runner.unbuilt[stack]}")
             continue
         plan = runner.plans[stack]
-        at_once = 1 if runner.alone(stack) else runner.concurrency
-        money, missing = _expected_cost(plan, scenarios, prices)
-        typer.echo(f"{stack}: {terminal.dollars(money * request.repetitions)}")
+        callers = [runner.scenarios[cell.scenario] for cell in wanted if cell.stack == stack]
+        money, missing = expected_cost(plan, callers, runner.prices)
+        typer.echo(f"{stack}: {terminal.dollars(money)}")
         unknown |= missing
-        seconds += each / at_once
-        dollars += money * request.repetitions
-    calls = len(runner.plans) * len(scenarios) * request.repetitions
-    names = ", ".join(scenario.name for scenario in scenarios)
-    held = f"{request.repetitions} times with {names}, {told(request.transport)}"
-    typer.echo(f"\n{calls} calls: {len(runner.plans)} stacks, {held}")
+        seconds += sum(map(expected_seconds, callers)) / (1 if runner.alone(stack) else runner.concurrency)
+        dollars += money
+        left += len(callers)
+    calls = len(runner.plans) * len(runner.scenarios) * request.repetitions
+    held = f"{request.repetitions} times with {', '.join(runner.scenarios)}, {told(request.transport)}"
+    there = f"; {calls - left} of them are there already" if done else ""
+    typer.echo(f"\n{calls} calls: {len(runner.plans)} stacks, {held}{there}")
     real = "" if stand.emulation is None else ", if the vendors were real ones: nothing, as they are emulated"
     typer.echo(
         f"about {seconds / 60:.0f} min, {runner.concurrency} calls at a time; about {terminal.dollars(dollars)}{real}"
@@ -199,14 +216,3 @@ def _tell_plan(request: Request, scenarios: Sequence[Scenario], stand: Stand, pr
     if unknown:
         typer.echo(f"without a price: {', '.join(sorted(unknown))}; give them one with --prices")
     return 0
-
-
-def _expected_cost(plan: Plan, scenarios: Sequence[Scenario], prices: Prices) -> tuple[float, set[str]]:
-    """Dollars of one call with each scenario, and the models that have no price."""
-    dollars, missing = 0.0, set[str]()
-    realtime = next(iter(plan.stacks.values())).realtime
-    for scenario in scenarios:
-        cost = prices.cost(expected_usage(scenario, realtime=realtime), plan.stacks)
-        dollars += sum(cost.by.values())
-        missing |= set(cost.missing)
-    return dollars, missing

@@ -142,17 +142,21 @@ class Results:
         """Within the block this process alone adds to the run; a process that dies lets go of it.
 
         Raises:
-            ResultsError: another one does.
+            ResultsError: another one does, or the folder can't be written.
         """
         # Another file, since whoever reads the results meanwhile must not be kept from it. SQLite's own lock, as it is
         # one on every platform.
         path = self.folder / LOCK
-        lock = sqlite3.connect(path, timeout=0, isolation_level=None)
+        with _told(path):
+            lock = sqlite3.connect(path, timeout=0, isolation_level=None)
         try:
-            try:
-                lock.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError:
-                raise ResultsError(f"another `story bench` is writing to {self.folder}: wait for its end") from None
+            with _told(path):
+                try:
+                    lock.execute("BEGIN EXCLUSIVE")
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                        raise
+                    raise ResultsError(f"another `story bench` is writing to {self.folder}: wait for its end") from None
             yield
         finally:
             lock.close()

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from story.bench.outcome import FAILED, OK, UNBUILT, Outcome, TurnFigures
+from story.bench.outcome import OK, UNBUILT, Outcome, TurnFigures
 from story.bench.statistics import Groups, Spread, spread
 from story.bench.store import Result
 
@@ -92,11 +92,11 @@ def summarise(results: Iterable[Result], *, by_scenario: bool = False) -> list[S
 
 
 def _figures(stack: str, outcomes: Sequence[Outcome]) -> StackFigures:
-    held = [outcome for outcome in outcomes if outcome.status != UNBUILT]
-    if not held:
+    if all(outcome.status == UNBUILT for outcome in outcomes):
         return StackFigures(stack, unbuilt=outcomes[0].reason)
+    held = outcomes  # what could be built once and then no more has failed
     ok = [outcome for outcome in held if outcome.status == OK]
-    failed = [outcome for outcome in held if outcome.status == FAILED]
+    failed = [outcome for outcome in held if outcome.status != OK]
     whole = [outcome for outcome in held if outcome.whole]
     turns = [turn for outcome in whole for turn in outcome.turns]
     words = sum(outcome.words for outcome in ok)

@@ -251,8 +251,13 @@ def calibration(found: Calibration) -> None:
         most = one.before_most + one.after_most
         times = [milliseconds(seconds) for seconds in (one.given, one.log, one.measured, one.share, most)]
         rows.add_row(one.stack.replace("+", " +"), one.role, str(one.count), *times, mark)
+    for gone in found.missing:
+        mark = Text("MISSING", style=BAD)
+        rows.add_row(gone.stack.replace("+", " +"), gone.role, str(gone.count), *["-"] * 5, mark)
     out.print(rows)
     note = "\nms, medians; found, without the plugin's share, has to be as injected within 5 % or 10 ms."
+    if found.missing:
+        note += "\nMISSING: so many turns had the stage, and the vendors' log has it in none of them."
     if found.late:
         note += f"\n{found.late} calls were left out: this machine was busy."
     out.print(Text(note, style=FAINT))

@@ -64,5 +64,9 @@ class AudioError(StoryError):
     """A sound file or a sound device that can't be used."""
 
 
+class RecordingError(AudioError):
+    """A recording that can't be written: there is no room, or no permission."""
+
+
 class CallError(StoryError):
     """A call that can't start."""

@@ -15,7 +15,7 @@ import av.error
 import numpy as np
 from numpy.typing import NDArray
 
-from story.core.errors import AudioError
+from story.core.errors import AudioError, RecordingError
 
 SAMPLE_RATE = 24_000
 """Hz; the rate of all sound inside our own transports (what most speech synthesis makes)."""
@@ -103,7 +103,7 @@ def _decode(path: Path) -> Samples:
 class Recording:
     """Both sides of a call in a stereo WAV, caller left and agent right, there once it is whole.
 
-    Sound goes to a hidden file beside `path` that takes its name in `commit`. Raises AudioError where `path` can't
+    Sound goes to a hidden file beside `path` that takes its name in `commit`. Raises RecordingError where `path` can't
     be written, or a disk runs full: what was at `path` before is then still there.
     """
 
@@ -119,7 +119,7 @@ class Recording:
         self._wave = wave.open(self._file, "wb")  # noqa: SIM115 (closed by commit and discard)
         self._wave.setparams((2, 2, SAMPLE_RATE, 0, "NONE", ""))
         self._open = True
-        self._failure: AudioError | None = None
+        self._failure: RecordingError | None = None
 
     def write(self, caller: Samples, agent: Samples) -> None:
         """The next stretch of the call; both sides are equally long."""
@@ -170,21 +170,21 @@ def read_recording(path: Path) -> tuple[Samples, Samples]:
 
 
 def check_writable(path: Path, *, expected: float = 0.0) -> None:
-    """Raise AudioError where a recording of `expected` seconds can't be put at `path`. Writes nothing."""
+    """Raise RecordingError where a recording of `expected` seconds can't be put at `path`. Writes nothing."""
     folder = path.parent
     if path.is_dir():
-        raise AudioError(f"{path} is a folder: name the WAV file to write")
+        raise RecordingError(f"{path} is a folder: name the WAV file to write")
     if not folder.is_dir():
-        raise AudioError(f"{path} can't be written: the folder {folder} does not exist")
+        raise RecordingError(f"{path} can't be written: the folder {folder} does not exist")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise AudioError(f"{path} can't be written: no permission to write in {folder}")
+        raise RecordingError(f"{path} can't be written: no permission to write in {folder}")
     needed = int(expected * SAMPLE_RATE * 4)
     free = shutil.disk_usage(folder).free
     if free <= needed:
-        raise AudioError(
+        raise RecordingError(
             f"{path} can't be written: {free >> 20} MB free in {folder}, at least {(needed >> 20) + 1} needed"
         )
 
 
-def _unwritable(path: Path, error: OSError) -> AudioError:
-    return AudioError(f"{path} can't be written: {error.strerror or error}")
+def _unwritable(path: Path, error: OSError) -> RecordingError:
+    return RecordingError(f"{path} can't be written: {error.strerror or error}")

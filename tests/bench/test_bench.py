@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -18,8 +19,10 @@ import numpy as np
 import pytest
 
 from story.bench.calibration import calibrate
-from story.bench.store import Results
-from story.core.errors import ConfigError
+from story.bench.outcome import FAILED, OK, Outcome
+from story.bench.request import Request
+from story.bench.store import Result, Results
+from story.core.errors import ConfigError, WeightsError
 from story.transports.sound import SAMPLE_RATE, read_wav
 from tests.bench.running import story
 
@@ -356,6 +359,47 @@ def test_a_plan_takes_nothing(
     assert "3 calls: 1 stacks, 1 times with maria, olivia, john" in told and "about $" in told
     assert "stt=nope+llm=gpt4o-mini+tts=cartesia: can't be built: unknown model 'nope'" in told
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stack_whose_weights_can_not_be_had_is_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fetch(*_: object, **__: object) -> None:
+        raise WeightsError("hibari can't be fetched: no network")
+
+    monkeypatch.setattr("story.bench.running.fetch", fetch)
+    assert story("--stacks", "local", "--scenario", "maria", "--out", str(tmp_path / "run")) == 1
+    assert "local can't be built: hibari can't be fetched: no network" in capsys.readouterr().err
+    assert [(one["status"], one["kind"]) for one in outcomes_of(tmp_path / "run")] == [("unbuilt", "stack")]
+
+
+def test_a_disk_without_room_for_a_recording_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    free = shutil.disk_usage(tmp_path)._replace(free=0)
+    monkeypatch.setattr("story.transports.sound.shutil.disk_usage", lambda _: free)
+    run = tmp_path / "run"
+    assert story(*CALL, *DOOR, "--record", "--out", str(run)) == 2
+    told = capsys.readouterr().err
+    assert "MB free in" in told and f"go on with: story bench --resume {run}" in told and told.count("\n") == 1
+    assert outcomes_of(run) == []
+
+
+def test_the_plan_of_a_run_that_goes_on_is_of_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = Request((PIPELINE,), ("maria", "john"), repetitions=2, emulate={})
+    with Results.create(tmp_path, {"request": request.as_dict()}) as results:
+        for cell in [("maria", 1), ("john", 1), ("maria", 2)]:
+            results.add(Result(PIPELINE, *cell, Outcome(FAILED if cell == ("maria", 2) else OK)))
+    plans = []
+    for options in ([], ["--retry-failed"]):
+        assert story("--resume", str(tmp_path), "--dry-run", *options) == 0
+        plans.append(capsys.readouterr().out)
+    assert "4 calls: 1 stacks, 2 times with maria, john, in process; 3 of them are there already" in plans[0]
+    assert "2 of them are there already" in plans[1]
+    john, both = (float(plan.split(": $")[1].split()[0]) for plan in plans)
+    assert 0 < john < both
 
 
 def test_a_results_file_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

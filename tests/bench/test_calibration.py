@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from story.bench import ear
-from story.bench.calibration import Calibration, calibrate, check_held
+from story.bench.calibration import Calibration, calibrate, check_held, emulated_in
 from story.bench.ear import Said
 from story.bench.marks import Marks
 from story.bench.noted import NotedEars
@@ -18,6 +18,8 @@ from story.bench.outcome import OK, Outcome, TurnFigures
 from story.bench.store import Result, Results
 from story.cli import main
 from story.core.errors import ConfigError
+from story.core.plugins import load_plugins
+from story.core.settings import Settings
 from story.emulator.hearing import Ended, Listener, Transcript
 
 HERE = Path(__file__).parent
@@ -95,11 +97,56 @@ def test_calls_of_a_busy_machine_are_left_out() -> None:
 
 
 def test_what_is_no_measure_is_refused() -> None:
-    check_held({"request": {"transport": "process"}})
+    check_held({"request": {"transport": "process", "emulate": {}}})
     with pytest.raises(ConfigError, match="held over web"):
-        check_held({"request": {"transport": "web"}})
+        check_held({"request": {"transport": "web", "emulate": {}}})
+    with pytest.raises(ConfigError, match="went to real vendors"):
+        check_held({"request": {"emulate": None}})
+    with pytest.raises(ConfigError, match="looked at alone"):
+        check_held({"request": {"emulate": {}, "component": "tts"}})
     with pytest.raises(ConfigError, match="--emulate"):
         calibrate([Result("a stack", "talk~noise=10", 1, Outcome(OK, turns=(turn(),)))])
+
+
+def without(one: TurnFigures, *roles: str) -> TurnFigures:
+    """A turn of which the vendors' log has not these stages."""
+    return replace(one, log={name: seconds for name, seconds in one.log.items() if name.split("_")[0] not in roles})
+
+
+PIPELINE = replace(turn(), realtime=None)
+REALTIME = replace(without(turn(), "stt", "llm", "tts"), llm=None, tts=None)
+
+
+@pytest.mark.parametrize(
+    ("one", "role"),
+    [(PIPELINE, "stt"), (PIPELINE, "llm"), (PIPELINE, "tts"), (PIPELINE, "ear"), (REALTIME, "ear")],
+)
+def test_a_stage_that_is_nowhere_in_the_log_does_not_pass(one: TurnFigures, role: str) -> None:
+    assert calibrated(one).holds
+    found = calibrated(*[without(one, role)] * 3)
+    assert [(gone.role, gone.count) for gone in found.missing] == [(role, 3)] and not found.holds
+    assert calibrated(one, without(one, role)).holds, "one turn has it"
+
+
+def test_a_realtime_model_is_in_the_log_by_what_it_heard_or_was_asked() -> None:
+    assert calibrated(without(REALTIME, "speech")).holds and calibrated(without(REALTIME, "realtime")).holds
+    found = calibrated(without(REALTIME, "realtime", "speech"))
+    assert [gone.role for gone in found.missing] == ["realtime"]
+
+
+def test_models_that_are_not_emulated_need_no_log() -> None:
+    about = {"request": {"stacks": ["local"], "emulate": {}, "chain": "gone.toml"}}
+    emulated = emulated_in(about, load_plugins(Settings(env={"STORY_LOAD_PLUGINS": ""})).registry)
+    result = Result("local+gpt4o-mini+cartesia", "talk", 1, Outcome(OK, turns=(without(PIPELINE, "stt", "ear"),)))
+    assert calibrate([result], emulated).holds
+    result = replace(result, stack="deepgram+gpt4o-mini+cartesia")
+    assert [gone.role for gone in calibrate([result], emulated).missing] == ["stt", "ear"]
+
+
+def test_a_log_of_another_version_is_told() -> None:
+    old = replace(PIPELINE, log={"stt": 0.2, "llm": 0.3, "stt_before": 0.1})
+    with pytest.raises(ConfigError, match="not one that this version of story reads"):
+        calibrated(old)
 
 
 class _Deaf:

@@ -61,9 +61,35 @@ def test_a_file_and_options_that_win_over_it(tmp_path: Path) -> None:
     assert type(request).from_dict(request.as_dict()) == request
 
 
+def test_files_are_found_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    emulate = {"brain": "script.toml", "heard": "clips/heard.json", "profile": "typical"}
+    given = {"stt": "deepgram", "places": [Path("callers")], "prices": [Path("p.toml")], "chain": "door.toml"}
+    request = request_of({**given, "emulate": emulate}, None)
+    assert request.places == (str(tmp_path / "callers"),) and request.prices == (str(tmp_path / "p.toml"),)
+    assert request.chain == str(tmp_path / "door.toml")
+    clips = str(tmp_path / "clips" / "heard.json")
+    assert request.emulate == {"brain": str(tmp_path / "script.toml"), "heard": clips, "profile": "typical"}
+    assert request_of({"stt": "deepgram", "chain": "storyteller"}, None).chain == "storyteller"
+
+
+def test_files_of_a_matrix_are_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "m.toml").write_text(
+        'stt = ["deepgram"]\nemulate = { brain = "script.toml", heard = "none", profile = "own.toml" }'
+    )
+    request = request_of({}, Path("bench/m.toml"))
+    beside = tmp_path / "bench"
+    assert request.emulate == {
+        "brain": str(beside / "script.toml"), "heard": "none", "profile": str(beside / "own.toml")
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("emulate = { brain = 1 }", "emulate.brain: is a name, or a file"),
         ("sst = []", r"m.toml:1: sst: unknown key 'sst' \(did you mean stt"),
         ("stt = [1]", "stt: is a list of models"),
         ("stt = []\n\nrepetitions = 0", "m.toml:3: repetitions: is a whole number of at least 1"),

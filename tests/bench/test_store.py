@@ -63,6 +63,13 @@ def test_a_process_that_dies_lets_go_of_the_run(tmp_path: Path) -> None:
             pass
 
 
+def test_a_folder_that_can_not_be_locked(tmp_path: Path) -> None:
+    with Results.create(tmp_path, {}) as results:
+        (tmp_path / ".lock").mkdir()
+        with pytest.raises(ResultsError, match=r"\.lock can't be used: unable to open database file"), results.locked():
+            pass
+
+
 @pytest.mark.parametrize("text", [b"", b"no database" * 500, b"SQLite format 3\0" + b"x" * 5000])
 def test_a_file_that_is_none(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "results.sqlite").write_bytes(text)
