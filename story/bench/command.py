@@ -44,6 +44,19 @@ CallerVoice = Annotated[
 ]
 
 
+Prices = Annotated[
+    list[Path] | None, typer.Option("--prices", metavar="FILE", help="Prices that win over the known ones.")
+]
+MaxCost = Annotated[
+    float | None, typer.Option("--max-cost", metavar="DOLLARS", min=0, help="Begin no call after that.")
+]
+MaxTime = Annotated[
+    float | None, typer.Option("--max-time", metavar="SECONDS", min=0, help="Begin no call after that.")
+]
+Retry = Annotated[int | None, typer.Option("--retry", min=0, help="Hold calls again that a vendor made fail. [0]")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, how long and how dear.")]
+
+
 def add_commands(parent: typer.Typer) -> None:
     """Add the commands."""
     parent.add_typer(app, name="bench")
@@ -94,27 +107,19 @@ def bench(
     max_duration: Annotated[
         float | None, typer.Option("--max-duration", metavar="SECONDS", min=1, help="Of a call. [120]")
     ] = None,
-    max_cost: Annotated[
-        float | None, typer.Option("--max-cost", metavar="DOLLARS", min=0, help="Begin no call after that.")
-    ] = None,
-    max_time: Annotated[
-        float | None, typer.Option("--max-time", metavar="SECONDS", min=0, help="Begin no call after that.")
-    ] = None,
-    prices: Annotated[
-        list[Path] | None, typer.Option("--prices", metavar="FILE", help="Prices that win over the known ones.")
-    ] = None,
+    max_cost: MaxCost = None,
+    max_time: MaxTime = None,
+    prices: Prices = None,
     record: Annotated[bool, typer.Option("--record", help="Keep the sound of every call.")] = False,
     out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where the results go.")] = None,
     resume: Annotated[
         Path | None, typer.Option("--resume", metavar="RUN", help="Hold the calls that a run has no result of.")
     ] = None,
-    retry: Annotated[
-        int | None, typer.Option("--retry", min=0, help="Hold calls again that a vendor made fail. [0]")
-    ] = None,
+    retry: Retry = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="With --resume: also those that failed.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, how long and how dear.")] = False,
+    dry_run: DryRun = False,
     emulate: emulating.Emulate = False,
     brain: emulating.Brain = None,
     heard: emulating.Heard = None,
@@ -179,7 +184,12 @@ def _alone(role: str, about: str) -> None:
         caller_voice: CallerVoice = None,
         repetitions: Repetitions = 1,
         warm_up: WarmUp = 1,
+        max_cost: MaxCost = None,
+        max_time: MaxTime = None,
+        prices: Prices = None,
         out: Out = None,
+        retry: Retry = None,
+        dry_run: DryRun = False,
         emulate: emulating.Emulate = False,
         brain: emulating.Brain = None,
         heard: emulating.Heard = None,
@@ -187,6 +197,7 @@ def _alone(role: str, about: str) -> None:
         profile: emulating.Profile = None,
         fault: emulating.Fault = None,
         seed: emulating.Seed = None,
+        env_file: calls.EnvFile = None,
         yes: calls.Yes = False,
     ) -> None:
         from story.bench.running import Asked, hold_bench
@@ -197,10 +208,11 @@ def _alone(role: str, about: str) -> None:
         emulated = _emulated(emulate, brain=brain, heard=heard, speech=speech, profile=profile, faults=fault)
         given = {
             role: models, "scenarios": scenario, "places": scenarios, "repetitions": repetitions, "warm_up": warm_up,
-            "seed": seed, "component": role, "concurrency": 1,
-            "emulate": emulated, "caller_voice": caller_voice,
+            "seed": seed, "component": role, "concurrency": 1, "max_cost": max_cost, "max_time": max_time,
+            "prices": prices, "retry": retry, "emulate": emulated, "caller_voice": caller_voice,
         }  # fmt: skip
-        raise typer.Exit(hold_bench(Asked(usable(ctx.obj), _said(given), out=out, yes=yes)))
+        asked = Asked(usable(ctx.obj, env_file), _said(given), out=out, dry_run=dry_run, yes=yes)
+        raise typer.Exit(hold_bench(asked))
 
     command.__doc__ = about
     app.command(name=role, cls=PlainCommand)(command)
@@ -212,11 +224,16 @@ _alone("tts", "Have voices say the callers' lines: how soon their first sound co
 _alone("realtime", "Speak the callers' lines to realtime models: how soon they speak, and what they heard.")
 
 
+ByScenario = Annotated[
+    bool, typer.Option("--by-scenario", help="Each scenario of a stack by itself, and those with disturbances, too.")
+]
+
+
 @app.command(cls=PlainCommand)
 def report(
     run: Run,
     *,
-    by_scenario: Annotated[bool, typer.Option("--by-scenario", help="A row for each scenario of a stack.")] = False,
+    by_scenario: ByScenario = False,
     spread: Annotated[bool, typer.Option("--spread", help="All figures of each stack, with ranges.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole run as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a line for each turn.")] = False,
@@ -227,17 +244,19 @@ def report(
     """Show the figures of a run."""
     from story.bench import export, terminal
     from story.bench.store import Results
-    from story.bench.summary import summarise
+    from story.bench.summary import is_disturbed, shown, summarise
     from story.bench.transports.choice import how_held
 
     with Results.open(run) as results:
         about, cells, folder = results.about, results.all(), results.folder
-    figures = summarise(cells, by_scenario=by_scenario and html is None)
+    figures = summarise(cells, by_scenario=by_scenario)
+    apart = 0 if by_scenario else sum(map(is_disturbed, cells))
     if html is not None:
         from story.bench.page import write_page
 
-        write_page(html, about, figures, cells, folder)
-        typer.echo(f"{html} has the report", err=True)
+        write_page(html, about, figures, shown(cells, by_scenario=by_scenario), folder)
+        left = f", but for {apart} harder calls, which --by-scenario adds" if apart else ""
+        typer.echo(f"{html} has the report{left}", err=True)
     elif as_json:
         typer.echo(export.as_json(about, figures, cells))
     elif as_csv:
@@ -245,7 +264,7 @@ def report(
     elif spread:
         terminal.spreads(figures, how_held(about), about.get("prices"))
     else:
-        terminal.figures(figures, how_held(about))
+        terminal.figures(figures, how_held(about), apart)
 
 
 @app.command(cls=PlainCommand)
@@ -271,6 +290,7 @@ Limit = Annotated[str | None, typer.Option(metavar="LIMIT", help="At most so muc
 def gate(
     run: Run,
     *,
+    by_scenario: ByScenario = False,
     stack: Annotated[
         list[str] | None, typer.Option("--stack", metavar="SPEC", help="This stack alone. Repeatable.")
     ] = None,
@@ -301,11 +321,12 @@ def gate(
     if not limits:
         raise typer.BadParameter("name a limit, as in --p95 1200ms")
     with Results.open(run) as results:
-        figures = summarise(results.all())
+        cells = results.all()
+    stacks = list(dict.fromkeys(cell.stack for cell in cells))
     for name in stack or ():
-        if name not in [one.stack for one in figures]:
-            raise ConfigError(f"{run} has no stack {name!r}; it has {', '.join(one.stack for one in figures)}")
-    figures = [one for one in figures if not stack or one.stack in stack]
+        if name not in stacks:
+            raise ConfigError(f"{run} has no stack {name!r}; it has {', '.join(stacks)}")
+    figures = summarise([cell for cell in cells if not stack or cell.stack in stack], by_scenario=by_scenario)
     if not figures:
         raise ConfigError(f"{run} has no finished call yet: go on with --resume {run}")
     verdicts = judge(figures, limits)
@@ -318,6 +339,7 @@ def diff(
     before: Annotated[Path, typer.Argument(metavar="A", help="The folder of a run.")],
     after: Annotated[Path, typer.Argument(metavar="B", help="The folder of another.")],
     *,
+    by_scenario: ByScenario = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what differs between two runs, and whether it is more than chance."""
@@ -325,13 +347,19 @@ def diff(
     from dataclasses import asdict
 
     from story.bench import terminal
-    from story.bench.compare import compare
+    from story.bench.compare import compare, differing, left_out
     from story.bench.store import Results
     from story.bench.transports.choice import how_held
 
     with Results.open(before) as first, Results.open(after) as second:
-        changes = compare(first.all(), second.all())
-        held = how_held(first.about), how_held(second.about)
+        runs, abouts = (first.all(), second.all()), (first.about, second.about)
+    changes = compare(*runs, by_scenario=by_scenario)
+    held = how_held(abouts[0]), how_held(abouts[1])
+    for name, alone in zip("AB", left_out(*runs), strict=True):
+        if alone:
+            typer.echo(f"left out, as only {name} has it: {', '.join(alone)}", err=True)
+    for difference in differing(*abouts):
+        typer.echo(difference, err=True)
     if as_json:
         typer.echo(json.dumps([{**asdict(one), "significant": one.significant} for one in changes]))
     else:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from story.bench.outcome import OK, UNBUILT, Outcome
 from story.bench.statistics import Difference, Groups, difference, holm
 from story.bench.store import Result
-from story.bench.summary import latencies, of_turns
+from story.bench.summary import latencies, of_turns, shown
 from story.bench.terminal import milliseconds, per_cent
 from story.core.errors import ConfigError
 
 SURE = 0.05
+_CONDITIONS = ("chain", "emulate", "seed", "caller_voice", "component", "max_duration")
+"""What a request says of how its calls are, besides how they are held."""
 
 
 @dataclass(frozen=True)
@@ -81,16 +84,21 @@ _FIGURES = (
 )
 
 
-def compare(before: Sequence[Result], after: Sequence[Result]) -> list[Change]:
-    """The stacks that both runs have, figure by figure.
+def compare(before: Sequence[Result], after: Sequence[Result], *, by_scenario: bool = False) -> list[Change]:
+    """The stacks that both runs have, figure by figure, by the scenarios that both held with them; by_scenario: each
+    of those by itself.
 
     Raises:
         ConfigError: they have none in common.
     """
-    first, second = _by_stack(before), _by_stack(after)
+    both = _held(before) & _held(after)
+    first, second = (
+        _by_stack(shown([one for one in results if (one.stack, one.scenario) in both], by_scenario=by_scenario))
+        for results in (before, after)
+    )
     common = [stack for stack in first if stack in second]
     if not common:
-        raise ConfigError("the runs have no stack in common that was held in both")
+        raise ConfigError("the runs have no stack in common that was held in both with the same scenario")
     changes: list[Change] = []
     for stack in common:
         for figure in _FIGURES:
@@ -114,3 +122,47 @@ def _by_stack(results: Sequence[Result]) -> dict[str, list[Outcome]]:
         if result.outcome.status != UNBUILT:
             found.setdefault(result.stack, []).append(result.outcome)
     return found
+
+
+def left_out(before: Sequence[Result], after: Sequence[Result]) -> tuple[list[str], list[str]]:
+    """What only the one run has, and what only the other: stacks, scenarios, and scenarios of one stack."""
+    return _only(before, after), _only(after, before)
+
+
+def _only(results: Iterable[Result], others: Sequence[Result]) -> list[str]:
+    there = _held(others)
+    stacks, scenarios = {stack for stack, _ in there}, {scenario for _, scenario in there}
+    names: dict[str, None] = {}
+    for one in results:
+        if one.outcome.status == UNBUILT or (one.stack, one.scenario) in there:
+            continue
+        of_both = f"{one.stack} / {one.scenario}" if one.scenario in scenarios else one.scenario
+        names[of_both if one.stack in stacks else one.stack] = None
+    return list(names)
+
+
+def _held(results: Iterable[Result]) -> set[tuple[str, str]]:
+    return {(one.stack, one.scenario) for one in results if one.outcome.status != UNBUILT}
+
+
+def differing(
+    before: Mapping[str, Any], after: Mapping[str, Any], names: tuple[str, str] = ("in A", "in B")
+) -> list[str]:
+    """What else is not the same in two runs, in words. before, after: what their results keep of them."""
+    one, other = _conditions(before), _conditions(after)
+    first, second = names
+    return [
+        f"{name}: {one.get(name)} {first}, {other.get(name)} {second}"
+        for name in dict.fromkeys([*one, *other])
+        if one.get(name) != other.get(name)
+    ]
+
+
+def _conditions(about: Mapping[str, Any]) -> dict[str, Any]:
+    request, machine = about.get("request", {}), about.get("machine", {})
+    found = {name: request.get(name) for name in _CONDITIONS}
+    return {
+        **found,
+        **{name: value for name, value in machine.items() if name != "packages"},
+        **machine.get("packages", {}),
+    }

@@ -20,7 +20,7 @@ from story.bench.outcome import Outcome
 from story.bench.request import Request
 from story.bench.stand import Stand
 from story.bench.store import RECORDINGS, Result, Results
-from story.bench.summary import summarise
+from story.bench.summary import is_disturbed, summarise
 from story.bench.transports.choice import how_held
 from story.bench.words import word_errors
 from story.core.errors import ConfigError, StoryError
@@ -62,7 +62,8 @@ def listen_to(run: Path, spec: str, space: Workspace, *, yes: bool = False) -> N
         fetch(plan, None, space.plugins, space.settings, yes=yes)
         with space.settings.exported(), logged(space.settings):
             asyncio.run(_listen(results, calls, plan, stand))
-        terminal.figures(summarise(results.all()), how_held(results.about))
+        cells = results.all()
+        terminal.figures(summarise(cells), how_held(results.about), sum(map(is_disturbed, cells)))
 
 
 def recorded(results: Results, registry: Registry) -> list[Result]:

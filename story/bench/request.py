@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions, entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from story.bench.cell import Cell
@@ -20,12 +22,18 @@ if TYPE_CHECKING:
     from story.bench.prices import Prices
     from story.core.plan import Plan
 
-_PACKAGES = ("livekit-agents", "livekit", "aiortc", "numpy", "av", "jiwer", "voice-prices")
+_PACKAGES = (
+    "livekit", "livekit-agents", "aiortc", "numpy", "av", "jiwer", "voice-prices", "onnxruntime", "xllamacpp",
+    "moonshine-voice", "kokoro-onnx",
+)  # fmt: skip
+_PLUGINS = "livekit-plugins-"
 ANSWER_SECONDS = 8.5
 """Of the agent's speech after a line, the silences around it included; measured with the storyteller."""
 GREETING_SECONDS = 7.5
 _TOKENS_IN, _TOKENS_OUT, _CHARACTERS = 480, 50, 170
 """Of a language model and a voice for one answer of the storyteller's; measured."""
+_ALONE_SECONDS = 2.0
+"""Of a model alone for one line, besides hearing it; about."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +97,11 @@ class Request:
         return cls(**{name: value for name, value in values.items() if name in known})
 
 
-def expected_seconds(scenario: Scenario) -> float:
-    """How long a call with this caller takes, by what calls of the built-in chain took."""
+def expected_seconds(scenario: Scenario, component: str | None = None) -> float:
+    """How long a call with this caller takes, by what calls of the built-in chain took; or a model of that role."""
+    if component is not None:
+        heard = component in (Role.STT, Role.REALTIME)
+        return _ALONE_SECONDS * len(scenario.lines) + (scenario.seconds if heard else 0.0)
     return GREETING_SECONDS + scenario.seconds + ANSWER_SECONDS * len(scenario.lines)
 
 
@@ -128,18 +139,25 @@ def expected_cost(plan: Plan, scenarios: Iterable[Scenario], prices: Prices) -> 
 
 
 def machine() -> dict[str, Any]:
-    """This machine and what runs on it."""
-    found: dict[str, str] = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
+    """This machine and what runs on it: the packages that a call's figures may depend on, those of plugins included."""
+    plugins = {entry.dist.name for entry in entry_points(group="story") if entry.dist is not None}
+    wanted = {*_PACKAGES, *plugins} - {"story"}
+    there = {found.name: found.version for found in distributions()}
     return {
         "system": platform.platform(),
-        "processor": platform.machine(),
+        "processor": _processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "story": __version__,
-        "packages": found,
+        "packages": {name: there[name] for name in sorted(there) if name in wanted or name.startswith(_PLUGINS)},
     }
+
+
+def _processor() -> str:
+    """Its model, where that can be told; else its architecture."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    found = re.search(r"^model name\s*:\s*(\S.*)$", text, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()

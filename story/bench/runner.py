@@ -7,16 +7,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from statistics import median
 
 from story.bench.cell import Cell, hold, planned
 from story.bench.component import hold_component, planned_component
-from story.bench.outcome import FAILED, OUTSIDE, UNBUILT, Outcome
+from story.bench.outcome import FAILED, OK, OUTSIDE, UNBUILT, Outcome
 from story.bench.prices import Prices
 from story.bench.request import Request, expected_cost
-from story.bench.scenarios import Scenario
+from story.bench.scenarios import DISTURBED, Scenario
 from story.bench.stand import Stand
 from story.bench.store import RECORDINGS, Result, Results, ResultsError
-from story.bench.summary import LATE_SECONDS
+from story.bench.summary import LATE_SECONDS, latencies
 from story.bench.transports.choice import PROCESS
 from story.core.errors import RecordingError, StoryError
 from story.core.plan import Plan
@@ -65,6 +66,7 @@ class Runner:
     _spent: float = 0.0
     _limit: int = 1
     _unpriced: set[str] = field(default_factory=set)
+    _ended: dict[tuple[str, bool], dict[Key, Outcome]] = field(default_factory=dict)
     _next_start: float = 0.0
 
     def check(self) -> None:
@@ -110,6 +112,8 @@ class Runner:
         """
         done = done_in(self.results)
         self._spent = self._spent_before(done)
+        for key, outcome in done.items():
+            self._count(Cell(*key), outcome)
         cells = self.wanted(done)
         for cell in [cell for cell in cells if cell.stack in self.unbuilt]:
             self._keep(cell, Outcome(UNBUILT, "stack", self.unbuilt[cell.stack]))
@@ -150,7 +154,8 @@ class Runner:
                     outcome = self._priced(cell, task.result())
                     outcome = replace(outcome, held_again=before[cell.key] + again[cell.key])
                     self._keep(cell, outcome)
-                    self.tell(f"[{total - len(waiting) - len(running)}/{total}] {cell.name}: {_told(outcome)}")
+                    self.tell(f"[{total - len(waiting) - len(running)}/{total}] {cell.name}")
+                    self.tell(f"  {_told(outcome)}; {self._so_far(cell)}")
                     self._slow_down(held, outcome)
                     if outcome.status == FAILED and outcome.kind in OUTSIDE and again[cell.key] < self.request.retry:
                         again[cell.key] += 1
@@ -267,6 +272,25 @@ class Runner:
 
     def _keep(self, cell: Cell, outcome: Outcome) -> None:
         self.results.add(Result(*cell.key, outcome))
+        self._count(cell, outcome)
+
+    def _count(self, cell: Cell, outcome: Outcome) -> None:
+        self._alike(cell)[cell.key] = outcome
+
+    def _alike(self, cell: Cell) -> dict[Key, Outcome]:
+        """The calls so far with the same stack, whether made harder or not."""
+        return self._ended.setdefault((cell.stack, DISTURBED in cell.scenario), {})
+
+    def _so_far(self, cell: Cell) -> str:
+        """The figures of a call's stack so far: medians alone, as ranges would take time from calls that are held."""
+        held = self._alike(cell).values()
+        ok = [one for one in held if one.status == OK]
+        waits = [wait for waits in latencies(ok) for wait in waits]
+        words = sum(one.words for one in ok)
+        told = [f"so far {len(ok)}/{len(held)}"]
+        told += [f"p50 {median(waits) * 1000:.0f} ms"] if waits else []
+        told += [f"WER {sum(one.errors for one in ok) / words * 100:.1f}%"] if words else []
+        return ", ".join(told)
 
 
 def _told(outcome: Outcome) -> str:
@@ -279,4 +303,4 @@ def _told(outcome: Outcome) -> str:
     middle = f"answers after {waits[len(waits) // 2] * 1000:.0f} ms" if waits else "no answer"
     if not outcome.ended:  # no call, but a model alone
         return f"{middle}, {outcome.duration:.0f} s"
-    return f"{middle}, {outcome.errors} of {outcome.words} words wrong, {outcome.duration:.0f} s"
+    return f"{middle}, {outcome.errors} of {outcome.words} words wrong"

@@ -14,6 +14,7 @@ import typer
 
 from story.bench import terminal
 from story.bench.asked import request_of
+from story.bench.compare import differing
 from story.bench.disturbance import disturbance_of
 from story.bench.prices import load_prices
 from story.bench.request import Request, expected_cost, expected_seconds, machine
@@ -22,7 +23,7 @@ from story.bench.scenarios import Scenario, choose
 from story.bench.speaking import SpeakingError, speak, spoken, unspoken, voices
 from story.bench.stand import Stand
 from story.bench.store import Results
-from story.bench.summary import summarise
+from story.bench.summary import is_disturbed, summarise
 from story.bench.transports.choice import PROCESS, check_transport, connections, how_held, told
 from story.core.errors import ConfigError, StoryError
 from story.core.plan import Plan
@@ -82,6 +83,7 @@ def hold_bench(asked: Asked) -> int:
             about = {"request": request.as_dict(), "machine": machine()}
             results = closing.enter_context(Results.create(folder, about))
         closing.enter_context(results.locked())
+        _note_machine(results)
         closing.enter_context(stopped_as_interrupted())
         if speaking:
             try:
@@ -95,6 +97,16 @@ def hold_bench(asked: Asked) -> int:
         runner.results, runner.scenarios = results, _by_name(scenarios)
         _fetch(runner, yes=asked.yes)
         return _run(runner)
+
+
+def _note_machine(results: Results) -> None:
+    """Keep where and with what a run is gone on with, if it is not as before."""
+    about, now = results.about, machine()
+    resumed = about.get("resumed", [])
+    last = [about.get("machine", {}), *resumed][-1]
+    if changed := differing({"machine": last}, {"machine": now}, ("before", "now")):
+        _tell(f"this run began under other conditions: {'; '.join(changed)}")
+        results.note("resumed", [*resumed, now])
 
 
 def _by_name(scenarios: Sequence[Scenario]) -> dict[str, Scenario]:
@@ -156,8 +168,9 @@ def _run(runner: Runner) -> int:
     except KeyboardInterrupt:
         _tell(f"stopped; the {len(results.all())} calls that had ended are kept, {go_on}")
         return EXIT_INTERRUPTED
-    figures = summarise(results.all())
-    terminal.figures(figures, how_held(results.about))
+    cells = results.all()
+    figures = summarise(cells)
+    terminal.figures(figures, how_held(results.about), sum(map(is_disturbed, cells)))
     _tell(f"\nthe results are in {results.folder}; more: story bench report {results.folder} --html report.html")
     if not whole:
         _tell(go_on)
@@ -202,11 +215,14 @@ def _tell_plan(runner: Runner, done: Done) -> int:
         money, missing = expected_cost(plan, callers, runner.prices)
         typer.echo(f"{stack}: {terminal.dollars(money)}")
         unknown |= missing
-        seconds += sum(map(expected_seconds, callers)) / (1 if runner.alone(stack) else runner.concurrency)
+        seconds += sum(expected_seconds(one, request.component) for one in callers) / (
+            1 if runner.alone(stack) else runner.concurrency
+        )
         dollars += money
         left += len(callers)
     calls = len(runner.plans) * len(runner.scenarios) * request.repetitions
-    held = f"{request.repetitions} times with {', '.join(runner.scenarios)}, {told(request.transport)}"
+    how = "" if request.component else f", {told(request.transport)}"
+    held = f"{request.repetitions} times with {', '.join(runner.scenarios)}{how}"
     there = f"; {calls - left} of them are there already" if done else ""
     typer.echo(f"\n{calls} calls: {len(runner.plans)} stacks, {held}{there}")
     real = "" if stand.emulation is None else ", if the vendors were real ones: nothing, as they are emulated"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from story.bench.outcome import OK, UNBUILT, Outcome, TurnFigures
+from story.bench.scenarios import DISTURBED
 from story.bench.statistics import Groups, Spread, spread
 from story.bench.store import Result
 
@@ -83,12 +84,24 @@ class StackFigures:
 
 
 def summarise(results: Iterable[Result], *, by_scenario: bool = False) -> list[StackFigures]:
-    """One for each stack, in the order in which they first came; by_scenario: for each scenario of each stack."""
+    """One for each stack, in the order in which they first came; by_scenario: for each scenario of each stack. Calls
+    that were made harder are told by scenario alone."""
     by_stack: dict[str, list[Outcome]] = {}
-    for result in results:
-        name = f"{result.stack} ({result.scenario})" if by_scenario else result.stack
-        by_stack.setdefault(name, []).append(result.outcome)
+    for result in shown(results, by_scenario=by_scenario):
+        by_stack.setdefault(result.stack, []).append(result.outcome)
     return [_figures(stack, outcomes) for stack, outcomes in by_stack.items()]
+
+
+def shown(results: Iterable[Result], *, by_scenario: bool = False) -> list[Result]:
+    """Those that figures are of; by_scenario: under the names of stack and scenario."""
+    if by_scenario:
+        return [replace(result, stack=f"{result.stack} ({result.scenario})") for result in results]
+    return [result for result in results if not is_disturbed(result)]
+
+
+def is_disturbed(result: Result) -> bool:
+    """Whether a call was made harder."""
+    return DISTURBED in result.scenario
 
 
 def _figures(stack: str, outcomes: Sequence[Outcome]) -> StackFigures:

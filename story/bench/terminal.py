@@ -33,8 +33,9 @@ def dollars(cost: float | None, *, assumed: bool = False) -> str:
     return "-" if cost is None else f"${cost:.4f}{'*' if assumed else ''}"
 
 
-def figures(found: Sequence[StackFigures], held: str = "") -> None:
-    """The table of a run, the quickest first, and what went wrong below it. held: how the calls were."""
+def figures(found: Sequence[StackFigures], held: str = "", apart: int = 0) -> None:
+    """The table of a run, the quickest first, and what went wrong below it. held: how the calls were. apart: how many
+    harder calls are not in it."""
     out = console()
     ordered = sorted(found, key=lambda one: one.latency[50] if one.latency else float("inf"))
     rows = table("STACK", "CALLS", "P50", "P95", "HAND", "STOP", "WER", "FACTS", "$/MIN")
@@ -59,6 +60,8 @@ def figures(found: Sequence[StackFigures], held: str = "") -> None:
             out.print(Text.assemble((f"{one.stack}: ", "bold"), (line, ODD)))
     if any(one.assumed for one in ordered):
         out.print(Text("* with a price that no source gives", style=FAINT))
+    if apart:
+        out.print(Text(f"{apart} harder calls are not in these figures: --by-scenario has them", style=FAINT))
 
 
 def _row(one: StackFigures) -> list[Text | str]:

@@ -402,6 +402,40 @@ def test_the_plan_of_a_run_that_goes_on_is_of_what_is_missing(
     assert 0 < john < both
 
 
+@pytest.mark.parametrize(("role", "models"), [("stt", "deepgram"), ("tts", "cartesia,elevenlabs"), ("llm", "nope")])
+def test_the_plan_of_models_alone(
+    role: str, models: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prices = tmp_path / "prices.toml"
+    prices.write_text("[cartesia.tts.'*']\nkchars = 1000\n")
+    options = ["--emulate", "--scenario", "maria", "--max-cost", "1", "--retry", "1", "--prices", str(prices)]
+    assert story(role, models, *options, "--dry-run") == 0
+    told = capsys.readouterr().out
+    assert f"{models.count(',') + (models != 'nope')} calls" in told and list(tmp_path.iterdir()) == [prices]
+    assert "can't be built" in told if models == "nope" else "about $" in told
+    assert ("tts=cartesia: $680" in told) == (role == "tts")
+
+
+def test_a_run_that_goes_on_under_other_conditions_says_so(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "results.sqlite").write_bytes((run / "results.sqlite").read_bytes())
+    with Results.open(copy) as results:
+        now = results.about["machine"]
+        results.note("machine", {**now, "cores": 96, "packages": {**now["packages"], "livekit-agents": "1.0.0"}})
+    assert story("--resume", str(copy)) == 0
+    told = capsys.readouterr().err
+    assert f"cores: 96 before, {now['cores']} now; livekit-agents: 1.0.0 before" in told
+    assert story("--resume", str(copy)) == 0
+    told = capsys.readouterr()
+    assert "before" not in told.err and "not all on one machine with the same versions" in " ".join(told.out.split())
+    with Results.open(copy) as results:
+        assert results.about["machine"]["cores"] == 96 and results.about["resumed"] == [now]
+
+
 def test_a_results_file_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "results.sqlite").write_bytes(b"no database at all" * 100)
     assert story("report", str(tmp_path)) == 2

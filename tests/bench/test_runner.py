@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from story.bench.cell import Cell
-from story.bench.outcome import FAILED, OK, Outcome
+from story.bench.outcome import FAILED, OK, Outcome, TurnFigures
 from story.bench.prices import load_prices
 from story.bench.request import Request
 from story.bench.runner import Runner
@@ -120,6 +120,22 @@ async def test_a_call_that_was_held_alone_says_nothing_of_others(held: Held) -> 
 
     await held.run(late, emulated=True, stacks=("local", VENDORS), repetitions=3)
     assert held.lines("this machine is busy") == [] and held.noted("concurrency_lowered_to") is None
+
+
+async def test_progress_has_the_figures_so_far(held: Held) -> None:
+    async def call(cell: Cell) -> Outcome:
+        turn = TurnFigures(1, 0.0, 1.0, 0.2 * cell.repetition)
+        return Outcome(FAILED if cell.repetition == 2 else OK, "tts", "no sound", "finished", turns=(turn,), words=50)
+
+    await held.run(call, emulated=True, repetitions=3, concurrency=1)
+    assert held.told == [
+        f"[1/3] {VENDORS} / maria / 1", "  answers after 200 ms, 0 of 50 words wrong; so far 1/1, p50 200 ms, WER 0.0%",
+        f"[2/3] {VENDORS} / maria / 2", "  failed (tts): no sound; so far 1/2, p50 200 ms, WER 0.0%",
+        f"[3/3] {VENDORS} / maria / 3", "  answers after 600 ms, 0 of 50 words wrong; so far 2/3, p50 400 ms, WER 0.0%",
+    ]  # fmt: skip
+    held.told.clear()
+    await held.run(call, emulated=True, repetitions=4, concurrency=1)
+    assert held.lines("so far 3/4, p50 600 ms") and all(len(line) <= 80 for line in held.told)
 
 
 async def dear(cell: Cell) -> Outcome:

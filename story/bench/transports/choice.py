@@ -35,12 +35,13 @@ def told(transport: str) -> str:
 
 
 def how_held(about: Mapping[str, Any]) -> str:
-    """How the calls of a run were held, in words; empty where models were looked at alone.
+    """How the calls of a run were held, in words; mostly empty where models were looked at alone.
 
     about: what the results keep of it.
     """
     request = about.get("request", {})
-    return "" if request.get("component") else told(request.get("transport", PROCESS))
+    how = "" if request.get("component") else told(request.get("transport", PROCESS))
+    return f"{how}, not all on one machine with the same versions".lstrip(", ") if about.get("resumed") else how
 
 
 def check_transport(transport: str, settings: Settings) -> None:
