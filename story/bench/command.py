@@ -53,6 +53,7 @@ MaxCost = Annotated[
 MaxTime = Annotated[
     float | None, typer.Option("--max-time", metavar="SECONDS", min=0, help="Begin no call after that.")
 ]
+Record = Annotated[bool, typer.Option("--record", help="Keep the sound of every call, or of a voice alone.")]
 Retry = Annotated[int | None, typer.Option("--retry", min=0, help="Hold calls again that a vendor made fail. [0]")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, how long and how dear.")]
 
@@ -110,7 +111,7 @@ def bench(
     max_cost: MaxCost = None,
     max_time: MaxTime = None,
     prices: Prices = None,
-    record: Annotated[bool, typer.Option("--record", help="Keep the sound of every call.")] = False,
+    record: Record = False,
     out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where the results go.")] = None,
     resume: Annotated[
         Path | None, typer.Option("--resume", metavar="RUN", help="Hold the calls that a run has no result of.")
@@ -187,6 +188,7 @@ def _alone(role: str, about: str) -> None:
         max_cost: MaxCost = None,
         max_time: MaxTime = None,
         prices: Prices = None,
+        record: Record = False,
         out: Out = None,
         retry: Retry = None,
         dry_run: DryRun = False,
@@ -205,11 +207,14 @@ def _alone(role: str, about: str) -> None:
 
         if caller_voice is not None and role in ("llm", "tts"):
             raise typer.BadParameter(f"--caller-voice is for whoever hears the callers: {role} gets their words")
+        if record and role != "tts":
+            raise typer.BadParameter("--record keeps what a voice alone says: it is for tts")
         emulated = _emulated(emulate, brain=brain, heard=heard, speech=speech, profile=profile, faults=fault)
         given = {
             role: models, "scenarios": scenario, "places": scenarios, "repetitions": repetitions, "warm_up": warm_up,
             "seed": seed, "component": role, "concurrency": 1, "max_cost": max_cost, "max_time": max_time,
-            "prices": prices, "retry": retry, "emulate": emulated, "caller_voice": caller_voice,
+            "prices": prices, "retry": retry, "record": record or None, "emulate": emulated,
+            "caller_voice": caller_voice,
         }  # fmt: skip
         asked = Asked(usable(ctx.obj, env_file), _said(given), out=out, dry_run=dry_run, yes=yes)
         raise typer.Exit(hold_bench(asked))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +27,7 @@ from story.core.requirements import require
 from story.core.resolve import resolve
 from story.core.usage import Usage
 from story.core.warmup import warm_up
-from story.transports.sound import SAMPLE_RATE, Samples
+from story.transports.sound import SAMPLE_RATE, Recording, Samples
 
 if TYPE_CHECKING:
     from story.bench.cell import Cell
@@ -39,6 +41,8 @@ MORE_SECONDS = 0.8
 """After words that a recogniser told when a line was over, in which there may come more of it."""
 REST_SECONDS = 5.0
 """After the end of a line of which a recogniser has told a part already, for the rest."""
+BETWEEN_SECONDS = 1.0
+"""Of silence between the lines of a voice's recording."""
 
 
 def planned_component(spec: str, role: Role, stand: Stand) -> Plan:
@@ -49,12 +53,19 @@ def planned_component(spec: str, role: Role, stand: Stand) -> Plan:
     return Plan(name, chain, {"": stack}, {}, frozenset({role}))
 
 
-async def hold_component(cell: Cell, role: Role, scenario: Scenario, stand: Stand) -> Outcome:
-    """Give a model each line of a scenario: to hear, to answer, or to say."""
+async def hold_component(
+    cell: Cell, role: Role, scenario: Scenario, stand: Stand, *, recording: Path | None = None
+) -> Outcome:
+    """Give a model each line of a scenario: to hear, to answer, or to say. recording: of a voice.
+
+    Raises:
+        RecordingError: its sound can't be kept.
+    """
     loop = asyncio.get_running_loop()
     usage, began = Usage(lambda: ""), loop.time()
     turns: list[TurnFigures] = []
     heard: list[str] = []
+    sounds: list[list[rtc.AudioFrame]] = []
     try:
         plan = planned_component(cell.stack, role, stand)
     except StoryError as error:
@@ -68,7 +79,7 @@ async def hold_component(cell: Cell, role: Role, scenario: Scenario, stand: Stan
                 await warm_up(live.models)  # as a call does
                 for number, line in enumerate(scenario.lines, start=1):
                     async with asyncio.timeout(ANSWER_SECONDS + 10):
-                        seconds, text = await _answered(role, live, line, usage)
+                        seconds, text = await _answered(role, live, line, usage, sounds)
                     heard.append(text)
                     values: dict[str, Any] = {"final" if role is Role.STT else str(role): round(seconds, 4)}
                     values |= {"said": line.text, "heard": text}
@@ -80,6 +91,8 @@ async def hold_component(cell: Cell, role: Role, scenario: Scenario, stand: Stan
         return Outcome(FAILED, role, f"no answer to line {len(turns) + 1} within {ANSWER_SECONDS:g} s")
     except Exception as error:
         return Outcome(FAILED, role, why_failed(error, stand.settings))
+    if recording is not None:
+        _keep(sounds, recording)
     text = " ".join(heard).strip()
     tells = role is Role.STT or (role is Role.REALTIME and bool(text))  # not every realtime model says what it heard
     errors = word_errors(scenario.text, text) if tells else None
@@ -91,7 +104,26 @@ async def hold_component(cell: Cell, role: Role, scenario: Scenario, stand: Stan
         errors=errors.errors if errors else 0,
         heard=text,
         usage=usage.as_dict(),
+        spoken="" if recording is None else scenario.text,
+        recording="" if recording is None else recording.name,
     )
+
+
+def _keep(lines: Sequence[Sequence[rtc.AudioFrame]], path: Path) -> None:
+    """What a voice said, where a call has the agent."""
+    recording = Recording(path)
+    for frames in lines:
+        said = np.concatenate([_samples(frames), np.zeros(round(BETWEEN_SECONDS * SAMPLE_RATE), np.int16)])
+        recording.write(np.zeros_like(said), said)
+    recording.commit()
+
+
+def _samples(frames: Sequence[rtc.AudioFrame]) -> Samples:
+    whole = rtc.combine_audio_frames(list(frames))
+    if whole.sample_rate != SAMPLE_RATE:
+        resampler = rtc.AudioResampler(whole.sample_rate, SAMPLE_RATE, num_channels=whole.num_channels)
+        whole = rtc.combine_audio_frames([*resampler.push(whole), *resampler.flush()])
+    return np.frombuffer(whole.data, np.int16)
 
 
 def why_failed(error: Exception, settings: Settings) -> str:
@@ -99,8 +131,10 @@ def why_failed(error: Exception, settings: Settings) -> str:
     return redact(" ".join(f"{type(error).__name__}: {error}".split()), settings)
 
 
-async def _answered(role: Role, live: Any, line: Line, usage: Usage) -> tuple[float, str]:
-    """Seconds until the answer to a line began, and what was heard."""
+async def _answered(
+    role: Role, live: Any, line: Line, usage: Usage, sounds: list[list[rtc.AudioFrame]]
+) -> tuple[float, str]:
+    """Seconds until the answer to a line began, and what was heard. sounds: get what a voice says."""
     match role:
         case Role.STT:
             return await hear(live.stt, line.samples())
@@ -109,7 +143,8 @@ async def _answered(role: Role, live: Any, line: Line, usage: Usage) -> tuple[fl
         case Role.REALTIME:
             return await spoken_to(live.llm, line.samples(), INSTRUCTIONS, usage)
         case _:
-            return await _spoken(live.tts, line.text), ""
+            sounds.append([])
+            return await _spoken(live.tts, line.text, sounds[-1]), ""
 
 
 async def _thought(model: llm.LLM[Any], text: str) -> float:
@@ -126,8 +161,8 @@ async def _thought(model: llm.LLM[Any], text: str) -> float:
     return _taken(began, first)
 
 
-async def _spoken(model: tts.TTS[Any], text: str) -> float:
-    """From the text to the first sound."""
+async def _spoken(model: tts.TTS[Any], text: str, frames: list[rtc.AudioFrame]) -> float:
+    """From the text to the first sound. frames: get all of it."""
     loop = asyncio.get_running_loop()
     began, first = loop.time(), None
     if model.capabilities.streaming:
@@ -139,6 +174,7 @@ async def _spoken(model: tts.TTS[Any], text: str) -> float:
         sounds = model.synthesize(text)
     async with sounds:
         async for sound in sounds:
+            frames.append(sound.frame)
             if first is None and np.frombuffer(sound.frame.data, np.int16).any():
                 first = loop.time()
     return _taken(began, first)

@@ -200,18 +200,18 @@ class Runner:
             self._priced(first, outcome)
 
     async def _hold(self, cell: Cell) -> Outcome:
-        if self.request.component is not None:
-            role = Role(self.request.component)
-            return await hold_component(cell, role, self.scenarios[cell.scenario], self.stand)
-        await self._own_moment()
-        recording = None
+        scenario, recording = self.scenarios[cell.scenario], None
         try:
             if self.request.record:
                 folder = self.results.folder / RECORDINGS
                 folder.mkdir(exist_ok=True)
                 number = self.request.stacks.index(cell.stack) + 1
                 recording = folder / f"{number:02}-{cell.scenario}-{cell.repetition}.wav"
-            return await hold(cell, self.scenarios[cell.scenario], self.stand, recording=recording)
+            if self.request.component is not None:
+                role = Role(self.request.component)
+                return await hold_component(cell, role, scenario, self.stand, recording=recording)
+            await self._own_moment()
+            return await hold(cell, scenario, self.stand, recording=recording)
         except (OSError, RecordingError) as error:  # so it would be with all that come after
             go_on = f"story bench --resume {self.results.folder}"
             raise ResultsError(f"{error}: the calls that had ended are kept, go on with: {go_on}") from None

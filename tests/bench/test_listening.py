@@ -42,6 +42,17 @@ def test_a_voice_is_understood_and_a_tone_is_not_listened_to(
     assert "not understood" in (run / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.weights("hibari", "moonshine-tiny-en")
+def test_a_voice_alone_is_listened_to(tmp_path: Path) -> None:
+    run, callers = tmp_path / "run", ["--scenarios", str(HERE / "door_callers.json"), "--warm-up", "0"]
+    assert story("tts", "local", *callers, "--record", "--out", str(run)) == 0
+    assert story("listen", str(run), "--stt", "local") == 0
+    with Results.open(run) as results:
+        (one,) = (result.outcome for result in results.all())
+    assert one.spoken_words == 12 and one.misheard <= 2, (one.spoken, one.understood)
+    assert story("llm", "gpt4o-mini", *callers, "--record") == 2
+
+
 def test_what_can_not_be_listened_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     assert story(*CALL[0:1], *CALL[2:], "--out", str(run)) == 0
