@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from livekit import api
+
 from story.transports.livekit.dev_server import DEV_KEY, _configuration, find_server, free_ports
 from story.transports.livekit.server_access import VARIABLES, LiveKitServer, ServerError, check
 
@@ -71,6 +73,14 @@ def livekit_server(
         yield server.named
     finally:
         server.kill()
+
+
+async def room_gone(server: LiveKitServer, room: str) -> None:
+    """Wait until the server has it no more; callers are told that it is deleted before it is."""
+    wanted = api.ListRoomsRequest(names=[room])
+    async with api.LiveKitAPI(server.http_url, server.key, server.secret) as lk, asyncio.timeout(10):
+        while (await lk.room.list_rooms(wanted)).rooms:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.1)
 
 
 class StoryRun:

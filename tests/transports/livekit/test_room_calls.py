@@ -6,20 +6,15 @@ import asyncio
 import json
 
 import pytest
-from livekit import api, rtc
+from livekit import rtc
 from livekit.agents.voice.remote_session import RemoteSession
 from livekit.protocol.agent_pb import agent_session
 
 from story.transports.livekit.server_access import LiveKitServer
 from tests.transports.livekit.caller import Caller, calling
-from tests.transports.livekit.running import StoryRun
+from tests.transports.livekit.running import StoryRun, room_gone
 
 pytestmark = [pytest.mark.livekit, pytest.mark.slow]
-
-
-async def rooms(server: LiveKitServer) -> list[str]:
-    async with api.LiveKitAPI(server.http_url, server.key, server.secret) as lk:
-        return [room.name for room in (await lk.room.list_rooms(api.ListRoomsRequest())).rooms]
 
 
 async def test_a_typed_call_from_the_greeting_to_the_end_of_the_room(
@@ -47,7 +42,7 @@ async def test_a_typed_call_from_the_greeting_to_the_end_of_the_room(
         assert ended["reason"] == "finished"
         assert ended["data"] == {"name": "Maria", "location": "Lisbon"}
     assert await asyncio.to_thread(run.until, "call_ended", call=ended["call"]) == ended
-    assert room not in await rooms(server)
+    await room_gone(server, room)
 
 
 async def test_a_caller_who_leaves_ends_the_call_and_two_can_talk_at_once(

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from livekit import api
 
 from story.bench.transports.coded import as_coded
 from story.emulator.ears import load_clips
@@ -19,7 +18,7 @@ from story.transports.livekit.server_access import LiveKitServer
 from story.transports.sound import SAMPLE_RATE
 from tests.hearing import WHISPER_RATE, transcribe, word_errors, words
 from tests.transports.livekit.caller import CALLERS, Caller, Stream, calling
-from tests.transports.livekit.running import StoryRun, worker
+from tests.transports.livekit.running import StoryRun, room_gone, worker
 
 pytestmark = [pytest.mark.livekit, pytest.mark.slow, pytest.mark.full]
 
@@ -54,14 +53,6 @@ async def check_outcome(caller: Caller, server: LiveKitServer, run: StoryRun) ->
     assert [tool["name"] for tool in caller.of("tool_call")] == ["information_gathered", "story_finished"]
     goodbye = caller.of("agent_turn")[-1]
     assert "Maria" in goodbye["text"] and not goodbye["interrupted"]
-
-
-async def room_gone(server: LiveKitServer, room: str) -> None:
-    """Wait until the server has it no more: callers are told first that it is deleted."""
-    wanted = api.ListRoomsRequest(names=[room])
-    async with api.LiveKitAPI(server.http_url, server.key, server.secret) as lk, asyncio.timeout(10):
-        while (await lk.room.list_rooms(wanted)).rooms:
-            await asyncio.sleep(0.1)
 
 
 def check_attributes(caller: Caller, *states: str) -> None:
