@@ -259,7 +259,7 @@ def report(
     if html is not None:
         from story.bench.page import write_page
 
-        write_page(html, about, figures, shown(cells, by_scenario=by_scenario), folder)
+        write_page(html, about, figures, shown(cells, by_scenario=by_scenario), folder, apart=apart)
         left = f", but for {apart} harder calls, which --by-scenario adds" if apart else ""
         typer.echo(f"{html} has the report{left}", err=True)
     elif as_json:

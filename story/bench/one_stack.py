@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote
 
-from story.bench.markup import Html, folded, html, listed, paragraph, section, spec, table
+from story.bench.markup import Html, folded, html, listed, paragraph, section, spec, table, wide
 from story.bench.outcome import Outcome, TurnFigures
 from story.bench.statistics import SHARES, Spread
 from story.bench.store import Result
 from story.bench.summary import STAGES, StackFigures
 from story.bench.terminal import dollars, milliseconds, per_cent, remarks, times
 
+_HEADERS = ("call", "line", "what was said", "answer ms", "stages, ms", "notes")
 _OTHERS: tuple[tuple[str, Callable[[StackFigures], str]], ...] = (
     ("word errors", lambda one: per_cent(one.wer)),
     ("calls with all names and places heard", lambda one: per_cent(one.names)),
@@ -81,24 +82,28 @@ def _costs(one: StackFigures, title: str) -> Html:
 
 
 def _calls(results: Sequence[Result], title: str, recordings: str | None) -> Html:
-    rows: list[list[str]] = []
-    for result in results:
-        outcome = result.outcome
-        call = f"{html(result.scenario)} {result.repetition}"
-        if outcome.recording and recordings is not None:
-            name = html(f"Recording of {result.scenario} {result.repetition}")
-            source = html(f"{recordings}/{quote(outcome.recording)}")
-            call += f'<audio controls preload="none" aria-label="{name}" src="{source}"></audio>'
-        call += f"<small>{'<br>'.join(map(html, _summary(outcome)))}</small>"
-        lines = [_line(turn) for turn in outcome.turns]
-        if outcome.opening:
-            lines.insert(0, ["", Html(_said("agent", outcome.opening)), milliseconds(outcome.greeting), "", "greeting"])
-        if outcome.reason or not lines:
-            lines.append(["", html(outcome.reason), "", "", html(outcome.kind)])
-        rows += [[Html(call if n == 0 else ""), *line] for n, line in enumerate(lines)]
-    headers = ["call", "line", "what was said", "answer ms", "stages, ms", "notes"]
+    body = "".join(_call(result, recordings) for result in results)
+    head = "".join(f"<th scope=col>{name}</th>" for name in _HEADERS)
     count = f"{len(results)} call{'' if len(results) == 1 else 's'}, turn by turn"
-    return folded(count, table(f"Calls of {title}", headers, rows))
+    return folded(count, wide(f"Calls of {title}", f"<table><thead><tr>{head}</tr></thead>{body}</table>"))
+
+
+def _call(result: Result, recordings: str | None) -> str:
+    """The rows of a call."""
+    outcome = result.outcome
+    name = html(f"{result.scenario} {result.repetition}")
+    about = f"{name}<small>{'<br>'.join(map(html, _summary(outcome)))}</small>"
+    if outcome.recording and recordings is not None:
+        source = html(f"{recordings}/{quote(outcome.recording)}")
+        about += f'<audio controls preload="none" aria-label="Recording of {name}" src="{source}"></audio>'
+    lines = [_line(turn) for turn in outcome.turns]
+    if outcome.opening:
+        lines.insert(0, ["", Html(_said("agent", outcome.opening)), milliseconds(outcome.greeting), "", "greeting"])
+    if outcome.reason or not lines:
+        lines.append(["", outcome.reason, "", "", outcome.kind])
+    rows = ["".join(f"<td>{html(cell)}</td>" for cell in line) for line in lines]
+    first = f'<th scope=rowgroup rowspan="{len(rows)}">{about}</th>'
+    return f"<tbody><tr>{first}{'</tr><tr>'.join(rows)}</tr></tbody>"
 
 
 def _summary(outcome: Outcome) -> list[str]:

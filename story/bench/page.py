@@ -36,12 +36,18 @@ _NOTE = (
 
 
 def write_page(
-    path: Path, about: dict[str, Any], figures: Sequence[StackFigures], results: Sequence[Result], folder: Path
+    path: Path,
+    about: dict[str, Any],
+    figures: Sequence[StackFigures],
+    results: Sequence[Result],
+    folder: Path,
+    *,
+    apart: int = 0,
 ) -> None:
-    """Write the report. folder: that of the run, with its recordings. Raises ConfigError where `path` can't be
-    written."""
+    """Write the report. folder: that of the run, with its recordings. apart: how many harder calls are not in it.
+    Raises ConfigError where `path` can't be written."""
     try:
-        path.write_text(page(about, figures, results, _recordings(folder, path)), encoding="utf-8")
+        path.write_text(page(about, figures, results, _recordings(folder, path), apart=apart), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path} can't be written: {error.strerror or error}") from None
 
@@ -62,8 +68,10 @@ def page(
     figures: Sequence[StackFigures],
     results: Sequence[Result],
     recordings: str | None = None,
+    *,
+    apart: int = 0,
 ) -> str:
-    """The whole file. recordings: where those of the calls are, as a link."""
+    """The whole file. recordings: where those of the calls are, as a link. apart: as above."""
     ordered = sorted(figures, key=lambda one: one.latency[50] if one.latency else float("inf"))
     numbers = {one.stack: number for number, one in enumerate(ordered, start=1)}
     names = {stack: f"{number}. {stack}" for stack, number in numbers.items()}
@@ -83,17 +91,19 @@ def page(
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
         f"<title>story bench: which stack to pick</title><style>{_STYLE.read_text(encoding='utf-8')}</style></head>"
-        f"<body><main><h1>Which stack to pick</h1>{_held(about)}{''.join(sections)}</main></body></html>\n"
+        f"<body><main><h1>Which stack to pick</h1>{_held(about, apart)}{''.join(sections)}</main></body></html>\n"
     )
 
 
-def _held(about: Mapping[str, Any]) -> Html:
+def _held(about: Mapping[str, Any], apart: int) -> Html:
     """How, and whether with vendors at all."""
     how, emulated = how_held(about), about.get("request", {}).get("emulate")
     lines = [f"The calls were held {how}."] if how else []
     if emulated is not None:
         profile = f" (profile {emulated['profile']})" if emulated.get("profile") else ""
         lines.append(f"The vendors were emulated{profile}: these figures say nothing of the real ones.")
+    if apart:
+        lines.append(f"{apart} harder calls are not in these figures: a page written with --by-scenario has them.")
     return Html("".join(map(paragraph, lines)))
 
 

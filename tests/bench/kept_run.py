@@ -18,14 +18,16 @@ DEAR = {"deepgram": 0.004, "cartesia/ink-2": 0.003, "gpt4o-mini": 0.001, "openai
 REALTIME, UNKNOWN = "realtime=openai-realtime", "nope+gpt4o-mini"
 ASSUMED = "tts=elevenlabs"
 SOURCE = "https://deepgram.example/pricing"
+HARDER = "maria~loss=5%"
 LINES = ("Hi, I'm Maria, from Lisbon & Porto.", "Wait, can there be a <bear> in it?", "That was lovely. Goodbye.")
 LOST = 7.777
 """The latency of an answer in the call that failed."""
 
 
 def kept_run(folder: Path, *, repetitions: int = 4) -> Path:
-    """Make it in `folder`: 2 x 2 x 2 stacks, a realtime model and one that can't be built; one call failed, the prices
-    of a voice are assumed, and the recordings are a second of silence."""
+    """Make it in `folder`: 2 x 2 x 2 stacks, which are held under worse conditions, too, a realtime model and
+    one that can't be built; one call failed, the prices of a voice are assumed, and the recordings are a second of
+    silence."""
     about = {
         "request": {"transport": "process", "seed": 0, "scenarios": ["maria"], "emulate": {"profile": "typical"}},
         "machine": {"system": "Linux", "cores": 2, "packages": {"livekit-agents": "1.2"}},
@@ -55,6 +57,8 @@ def _cells(repetitions: int) -> Iterator[Result]:
     for repetition in range(1, repetitions + 1):
         for stack in [*stacks, REALTIME]:
             yield Result(stack, "maria", repetition, _call(stack, repetition, chance))
+    for stack in stacks:
+        yield Result(stack, HARDER, 1, _call(stack, repetitions + 1, chance))
     yield Result(stacks[0], "maria", repetitions + 1, _failed())
     yield Result(UNKNOWN, "maria", 1, Outcome(UNBUILT, "stack", "unknown model 'nope'"))
 

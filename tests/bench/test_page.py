@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from story.bench.heat import choices_of
-from tests.bench.kept_run import LOST, SOURCE, kept_run
+from tests.bench.kept_run import HARDER, LOST, SOURCE, kept_run
 from tests.bench.running import story
 
 
@@ -23,8 +23,8 @@ def page(run: Path) -> str:
     return report(run, run / "report.html")
 
 
-def report(run: Path, path: Path) -> str:
-    assert story("report", str(run), "--html", str(path)) == 0
+def report(run: Path, path: Path, *options: str) -> str:
+    assert story("report", str(run), "--html", str(path), *options) == 0
     return path.read_text(encoding="utf-8")
 
 
@@ -94,6 +94,16 @@ def test_a_map_of_the_matrix(page: str) -> None:
     assert re.findall('colspan="2">(.*?)<', first) == ["tts cartesia", "tts elevenlabs"]
     assert "<th scope=col>stt / llm</th>" in first and first.count("<th scope=row>") == 2
     assert len(re.findall(r'<td><span class="h\d">\d+</span></td>', first)) == 8
+
+
+def test_harder_calls_are_apart(run: Path, page: str) -> None:
+    assert "8 harder calls are not in these figures" in page and HARDER not in page
+    by_scenario = report(run, run / "scenarios.html", "--by-scenario")
+    matrix = by_scenario[by_scenario.index('id="matrix"') : by_scenario.index('id="stages"')]
+    assert "harder calls are not" not in by_scenario
+    assert matrix.count('<table class="map">') == 8 and f"<h3>{HARDER}: Word errors</h3>" in matrix
+    assert re.findall('colspan="2">(.*?)<', matrix)[:2] == ["tts cartesia", "tts elevenlabs"]
+    assert len(re.findall("<audio", by_scenario)) == 44
 
 
 @pytest.mark.parametrize(
