@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from story.bench.outcome import FAILED, OK, UNBUILT, UNFINISHED, Outcome, TurnFi
 from story.bench.scenarios import Scenario
 from story.bench.transports.caller import calling
 from story.bench.transports.connection import NotConnected
-from story.bench.words import missing, same, word_errors, words
+from story.bench.words import missing, same, there, word_errors, words
 from story.core import events
 from story.core.errors import RecordingError, StoryError
 from story.core.launch import hold_call
@@ -142,6 +142,7 @@ def measured(
     said = " ".join(line.text for line in scenario.lines[: len(caller.said)])
     text = " ".join(event.text for _, event in marks.of(events.UserTurn))
     errors = word_errors(said, text)
+    names = there(scenario.facts.values(), said)  # only what is said as it is can be heard rightly or wrongly
     faults = [fault for _, fault in marks.of(events.CallFault)]
     retried = Counter(fault.where for fault in faults if fault.recoverable)
     broken_off = [event for _, event in marks.of(events.AgentTurn) if event.interrupted]
@@ -164,7 +165,8 @@ def measured(
         heard=text,
         spoken=" ".join(event.text for _, event in marks.of(events.AgentTurn) if event.text),
         opening=words_of[0].reply,
-        unheard=tuple(missing(_spoken(scenario.facts, said), text)),
+        names=len(names),
+        unheard=tuple(missing(names, text)),
         facts={name: same(ended.data.get(name, ""), wanted) for name, wanted in scenario.facts.items()},
         handoffs_right=None if scenario.handoffs is None else handoffs == scenario.handoffs and not early,
         early_handoffs=early,
@@ -202,11 +204,6 @@ def _aside(marks: Marks, caller: BenchCaller, at: float) -> _Aside:
         for told, event in marks.of(events.AgentTurn)
     )
     return _Aside(gap, broken_off or (gap is not None and gap > YIELD_SECONDS))
-
-
-def _spoken(facts: Mapping[str, str], said: str) -> list[str]:
-    """The facts that the caller says as they are: only those can be heard rightly or wrongly."""
-    return [fact for fact in facts.values() if not missing([fact], said)]
 
 
 def _verdict(scenario: Scenario, ended: events.CallEnded, caller: BenchCaller, marks: Marks) -> tuple[str, str, str]:

@@ -17,7 +17,7 @@ from story.bench.outcome import FAILED, OK, UNBUILT, Outcome, TurnFigures
 from story.bench.pace import say
 from story.bench.scenarios import Line, Scenario
 from story.bench.spoken_to import spoken_to
-from story.bench.words import word_errors
+from story.bench.words import missing, there, word_errors
 from story.core.errors import StoryError
 from story.core.live import build
 from story.core.plan import Plan, find_chain
@@ -96,6 +96,7 @@ async def hold_component(
     text = " ".join(heard).strip()
     tells = role is Role.STT or (role is Role.REALTIME and bool(text))  # not every realtime model says what it heard
     errors = word_errors(scenario.text, text) if tells else None
+    names = there(scenario.facts.values(), scenario.text) if tells else []
     return Outcome(
         OK,
         duration=round(loop.time() - began, 3),
@@ -103,6 +104,8 @@ async def hold_component(
         words=errors.said if errors else 0,
         errors=errors.errors if errors else 0,
         heard=text,
+        names=len(names),
+        unheard=tuple(missing(names, text)),
         usage=usage.as_dict(),
         spoken="" if recording is None else scenario.text,
         recording="" if recording is None else recording.name,

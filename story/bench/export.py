@@ -18,7 +18,7 @@ _PLAIN = tuple(f.name for f in fields(TurnFigures) if f.name not in ("stages", "
 _CALL = ("stack", "scenario", "repetition", "held", "status", "kind", "held_again")
 
 _OF_CALL = (
-    "duration", "greeting", "words", "errors", "spoken_words", "misheard", "handoffs_right", "early_handoffs",
+    "duration", "greeting", "words", "errors", "names", "spoken_words", "misheard", "handoffs_right", "early_handoffs",
     "interruptions", "words_cut", "asides", "false_yields", "retries", "fallbacks", "dead_air", "talk_over", "cost",
     "assumed", "lag",
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from story.bench.ear import AUDIBLE, PAUSE_SECONDS, stretches
-from story.bench.words import missing
+from story.bench.words import missing, there
 from story.core import events
 
 if TYPE_CHECKING:
@@ -57,4 +57,4 @@ def _needed(handoff: events.Handoff, scenario: Scenario, chain: Chain) -> list[s
     if persona is None or not ways:
         return []
     facts = [scenario.facts[name] for name in persona.arguments(ways[0]) if name in scenario.facts]
-    return [fact for fact in facts if not missing([fact], scenario.text)]
+    return there(facts, scenario.text)

@@ -58,15 +58,16 @@ class Outcome:
     handoff_gaps: from the caller's last sound to the next persona's first. words, errors: said, and wrongly heard.
     heard: what was. spoken: what the agent said, as far as it was heard; opening: before the first line. understood:
     what an independent recogniser made of that; of its spoken_words words misheard were wrong (`story bench listen`).
-    unheard: names and places of the facts that are not in what was heard of the caller. facts: name -> whether it was
-    gathered right. handoffs_right: whether they were those that the scenario wants, none of them early. early_handoffs:
-    those before the caller had said what the persona gathers. interruptions: times that the agent was broken off;
-    words_cut: what it would have gone on to say. faults: where -> how many. retried, retries: those of them that the
-    call survived, and how many these are. dead_air, talk_over, duration, lag (the event loop was late by, 95th
-    percentile): seconds. usage: as the call tells it. cost: in dollars; None where a price is missing; cost_by:
-    "persona role" -> dollars. assumed: a price of it has no source. unpriced: the models without one. asides: times
-    that the caller said "mm-hm"; false_yields: those at which the agent gave up the floor; aside_gaps: of those after
-    which it spoke on, the silence it made. held_again: times that it was held before, and failed.
+    names: how many names and places of the facts the caller said (None: not counted, by an older version); unheard:
+    those that are not in what was heard. facts: name -> whether it was gathered right. handoffs_right: whether they
+    were those that the scenario wants, none of them early. early_handoffs: those before the caller had said what the
+    persona gathers. interruptions: times that the agent was broken off; words_cut: what it would have gone on to say.
+    faults: where -> how many. retried, retries: those of them that the call survived, and how many these are. dead_air,
+    talk_over, duration, lag (the event loop was late by, 95th percentile): seconds. usage: as the call tells it. cost:
+    in dollars; None where a price is missing; cost_by: "persona role" -> dollars. assumed: a price of it has no source.
+    unpriced: the models without one. asides: times that the caller said "mm-hm"; false_yields: those at which the agent
+    gave up the floor; aside_gaps: of those after which it spoke on, the silence it made. held_again: times that it was
+    held before, and failed.
     """
 
     status: str
@@ -85,6 +86,7 @@ class Outcome:
     understood: str = ""
     spoken_words: int = 0
     misheard: int = 0
+    names: int | None = None
     unheard: tuple[str, ...] = ()
     facts: Mapping[str, bool] = field(default_factory=dict)
     handoffs_right: bool | None = None

@@ -151,7 +151,7 @@ def _figures(stack: str, outcomes: Sequence[Outcome]) -> StackFigures:
         words_cut=sum(outcome.words_cut for outcome in whole),
         intelligibility=_misheard(ok),
         wer=sum(outcome.errors for outcome in ok) / words if words else None,
-        names=_rate([not outcome.unheard for outcome in ok]),
+        names=_rate([not outcome.unheard for outcome in ok if _names(outcome)]),
         facts=_rate([right for outcome in ok for right in outcome.facts.values()]),
         handoffs=_rate([outcome.handoffs_right for outcome in ok if outcome.handoffs_right is not None]),
         early_handoffs=sum(outcome.early_handoffs for outcome in whole),
@@ -211,3 +211,8 @@ def _mean(values: Sequence[float]) -> float | None:
 
 def _rate(hits: Sequence[bool]) -> float | None:
     return sum(hits) / len(hits) if hits else None
+
+
+def _names(outcome: Outcome) -> int:
+    """How many names and places its caller said; older versions did not count them."""
+    return len(outcome.facts) if outcome.names is None else outcome.names

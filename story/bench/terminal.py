@@ -188,7 +188,7 @@ def details(one: StackFigures) -> list[str]:
     rates = ", ".join(f"{name} {per_cent(rate)}" for name, rate in [*wrong, *right] if rate is not None)
     found = [f"stages (means): {stages}"] if stages else []
     found += [rates] if rates else []
-    if one.dead_air is not None and one.talk_over is not None:
+    if one.duration is not None and one.dead_air is not None and one.talk_over is not None:
         found.append(f"dead air {one.dead_air:.1f} s at most, talk-over {one.talk_over:.2f} s a call")
     if one.faults or one.fallbacks:
         found.append(f"faults: {_kinds(one.faults) or 'none'}; fallbacks: {one.fallbacks}")

@@ -94,6 +94,11 @@ def missing(wanted: Iterable[str], heard: str) -> list[str]:
     return [name for name in wanted if f" {' '.join(words(name))} " not in there]
 
 
+def there(wanted: Iterable[str], heard: str) -> list[str]:
+    """Those of `wanted` that are not `missing`."""
+    return [name for name in wanted if not missing([name], heard)]
+
+
 def same(one: object, other: object) -> bool:
     """Whether two facts are the same words."""
     return words(str(one)) == words(str(other))

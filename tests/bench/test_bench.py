@@ -176,12 +176,12 @@ def test_a_slow_recogniser_alone_is_heard_to_the_end_of_a_line_with_a_pause(tmp_
     words = [["No", 0.0, 0.38], ["more,", 0.38, 0.66], ["thanks.", 0.66, 1.0]]
     words += [["That's", 2.8, 3.06], ["all", 3.06, 3.26], ["for", 3.26, 3.42], ["today.", 3.42, 3.7]]
     turn = {"file": "paused.wav", "text": "No more, thanks. That's all for today.", "words": words}
-    (tmp_path / "callers.json").write_text(json.dumps({"john": {"turns": [turn]}}))
+    (tmp_path / "callers.json").write_text(json.dumps({"john": {"facts": {"when": "today"}, "turns": [turn]}}))
     (tmp_path / "slow.toml").write_text('fixed = true\n["*".stt."*"]\nfirst = 1.2\n')
     options = ["--scenarios", str(tmp_path / "callers.json"), "--profile", str(tmp_path / "slow.toml")]
     assert story("stt", "deepgram", *options, "--emulate", "--warm-up", "0", "--out", str(tmp_path / "run")) == 0
     (one,) = outcomes_of(tmp_path / "run")
-    assert (one["errors"], one["words"]) == (0, 8), one["heard"]
+    assert (one["errors"], one["words"], one["names"], one["unheard"]) == (0, 8, 1, ()), one["heard"]
     assert one["turns"][0]["final"] >= 1.2 and not one["turns"][0]["premature"]
 
 

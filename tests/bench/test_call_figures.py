@@ -165,7 +165,7 @@ TURN = TurnFigures(
 )
 CALL = Outcome(
     "ok", ended="finished", duration=30.0, greeting=1.1, turns=(TURN,), words=20, errors=1, facts={"name": True},
-    spoken_words=50, misheard=2, unheard=("Lisbon",), handoffs_right=False, early_handoffs=1, interruptions=1,
+    names=1, spoken_words=50, misheard=2, unheard=("Lisbon",), handoffs_right=False, early_handoffs=1, interruptions=1,
     words_cut=7, faults={"stt": 2, "tts": 1}, retried={"stt": 2, "tts": 1}, retries=3, fallbacks=1, dead_air=2.5,
     talk_over=0.4, asides=2, false_yields=1, aside_gaps=(0.55, 1.2), cost=0.03,
     cost_by={"intro stt": 0.01, "story llm": 0.02},
@@ -193,7 +193,15 @@ def test_a_stack_is_summarised(figures: StackFigures) -> None:
 
 def test_a_model_alone_has_no_whole_call() -> None:
     (one,) = summarise([Result("stt=a", "maria", 1, replace(CALL, ended=""))])
-    assert one.duration is None
+    assert one.duration is None and not any("dead air" in line for line in terminal.details(one))
+
+
+def test_names_are_those_that_the_callers_say(john: Scenario, chain: Chain) -> None:
+    heard = told(events.UserTurn, 7.5, text="Sure, I'm Joan.")
+    outcome = measured(replace(john, facts={"name": "John", "wish": "a bear"}), chain, heard, said=LINES, agent=ANSWERS)
+    assert (outcome.names, outcome.unheard) == (1, ("John",))
+    none, older = replace(CALL, names=0, unheard=()), replace(CALL, names=None, unheard=())
+    assert [summarise([Result("a", "b", 1, one)])[0].names for one in (none, older)] == [None, 1.0]
 
 
 def test_the_details_on_a_terminal(
@@ -219,8 +227,9 @@ def test_the_details_on_a_terminal(
 def test_a_line_of_data_has_the_figures_of_its_call() -> None:
     first, second = csv.DictReader(as_csv(RESULTS).splitlines())
     wanted = {
-        "words": "20", "errors": "1", "spoken_words": "50", "misheard": "2", "facts": "1", "facts_right": "1",
-        "names_unheard": "1", "handoffs_right": "False", "words_cut": "7", "retried": "stt=2 tts=1", "cost": "0.03",
+        "words": "20", "errors": "1", "names": "1", "spoken_words": "50", "misheard": "2", "facts": "1",
+        "facts_right": "1", "names_unheard": "1", "handoffs_right": "False", "words_cut": "7", "cost": "0.03",
+        "retried": "stt=2 tts=1",
         "duration": "30.0", "greeting": "1.1", "talk_over": "0.4", "dead_air": "2.5", "fallbacks": "1",
         "false_yields": "1", "first_word": "0.9",
     }  # fmt: skip
