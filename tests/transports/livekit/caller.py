@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -67,10 +67,8 @@ class Caller:
     def of(self, type_: str) -> list[dict[str, Any]]:
         return [event for event in self.events if event["type"] == type_]
 
-    async def join(
-        self, *, agent: str | None = "story", metadata: str = "", kind: str = "standard", microphone: bool = True
-    ) -> Caller:
-        """Join the room, and have `agent` sent there by the token; None: not by this one."""
+    async def join(self, *, agent: str | None = "story", microphone: bool = True, **options: Any) -> Caller:
+        """Join the room, and have `agent` sent there by the token; None: not by this one. options: see `token`."""
         room = self.room
         room.on("data_received", self._on_data)
         room.on("participant_attributes_changed", self._on_attributes)
@@ -79,7 +77,7 @@ class Caller:
         for name in ("participant_connected", "participant_disconnected", "reconnecting", "reconnected"):
             room.on(name, lambda *_: self._tell())
         room.register_text_stream_handler("lk.transcription", self._on_stream)
-        await room.connect(self.server.url, self.token(agent=agent, metadata=metadata, kind=kind))
+        await room.connect(self.server.url, self.token(agent=agent, **options))
         self._tell()
         if microphone:
             await self._open_microphone()
@@ -102,10 +100,18 @@ class Caller:
         self._microphone = publication.sid
         return publication
 
-    def token(self, *, agent: str | None, metadata: str = "", kind: str = "standard") -> str:
+    def token(
+        self,
+        *,
+        agent: str | None,
+        metadata: str = "",
+        kind: str = "standard",
+        attributes: Mapping[str, str] | None = None,
+    ) -> str:
         grants = api.VideoGrants(room_join=True, room=self.name)
         token = api.AccessToken(self.server.key, self.server.secret).with_identity(self.identity).with_grants(grants)
         token = token.with_ttl(timedelta(minutes=10)).with_kind(kind)  # type: ignore[arg-type]
+        token = token.with_attributes(dict(attributes or {}))
         if agent is not None:
             dispatch = api.RoomAgentDispatch(agent_name=agent, metadata=metadata)
             token = token.with_room_config(api.RoomConfiguration(agents=[dispatch]))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from story import hookimpl
 from story.core.errors import StoryError
 from story.core.plan import Plan, plan_call
 from story.core.plugins import Plugins, load_plugins
@@ -15,6 +17,26 @@ from story.transports.livekit.orders import LONGEST, Order, models_of, plan_orde
 
 STACKS = {"intro": "deepgram+gpt4o-mini", "story": "openai-realtime"}
 KEYS = {"OPENAI_API_KEY": "none", "DEEPGRAM_API_KEY": "none"}
+GUIDE = """
+start = "intro"
+default_stack = "deepgram+openai/gpt-4o+openai"
+
+[personas.intro]
+name = "Ada"
+instructions = "Show them round."
+then = { tool = "over", description = "The tour is over.", next = "end" }
+"""
+
+
+class Guides:
+    """A plugin with that chain."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @hookimpl
+    def story_personas(self) -> dict[str, Path]:
+        return {"guide": self._path}
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +90,22 @@ def test_what_is_not_asked_for_is_the_workers_own(own: Plan, plugins: Plugins, s
     plan = planned(Order(stacks={"intro": "openai-realtime:marin"}), own, plugins, settings)
     assert plan.stacks["story"] == own.stacks["story"]
     assert "marin" in str(plan.stacks["intro"])
+
+
+def test_another_chain_has_stacks_of_its_own(own: Plan, settings: Settings, tmp_path: Path) -> None:
+    """Not those that the worker has for personas of the same name."""
+    path = tmp_path / "guide.toml"
+    path.write_text(GUIDE, encoding="utf-8")
+    plugins = load_plugins(settings, extra=[("guide", Guides(path))])
+    plan = planned(Order("guide"), own, plugins, settings)
+    assert (plan.name, plan.chain.start, list(plan.stacks)) == ("guide", "intro", ["intro"])
+    assert plan.stacks["intro"] != own.stacks["intro"] and "gpt-4o" in str(plan.stacks["intro"])
+    plan = planned(Order("guide", {"intro": "openai-realtime"}), own, plugins, settings)
+    assert str(plan.stacks["intro"]) == str(own.stacks["story"])
+    with pytest.raises(StoryError, match="has no persona 'story'"):
+        planned(Order("guide", {"story": "openai-realtime"}), own, plugins, settings)
+    with pytest.raises(StoryError, match="deepgram as tts is not what this worker was started for"):
+        planned(Order("guide", {"intro": "deepgram+gpt4o-mini+deepgram"}), own, plugins, settings)
 
 
 def test_no_file_of_this_machine_is_read_as_a_chain(own: Plan, plugins: Plugins, settings: Settings) -> None:
