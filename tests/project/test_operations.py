@@ -65,7 +65,7 @@ def test_a_default_of_the_table_is_the_default(option: str) -> None:
 
 
 def test_what_is_said_to_be_the_same_as_for_a_call_is() -> None:
-    (named,) = re.findall(r"^The options of stacks, chains, (.*) are those of `story call`\.$", PAGE, re.MULTILINE)
+    (named,) = re.findall(r"^The options of stacks, chains, (.*) are those of `story call`\.", PAGE, re.MULTILINE)
     call = {name: default for name, default, _ in options("call")}
     for name in ("--chain", "--stack", *re.findall(r"--[\w-]+", named)):
         assert call[name] == RUN[name][0]

@@ -73,12 +73,10 @@ async def test_what_it_asks(server: LiveKitServer, run: StoryRun, room: str) -> 
             greeting = caller.of("agent_turn")[0]["text"]
             (message,) = (item.message for item in history.items if item.HasField("message"))
             assert (message.role, message.content[0].text.strip()) == (pb.ASSISTANT, greeting)
-            ran = await asked.run("I am Maria from Lisbon.")
-            kinds = [item.WhichOneof("item") for item in ran.items]
-            assert kinds == ["function_call", "function_call_output", "agent_handoff", "message"]
-            assert ran.items[0].function_call.name == "information_gathered"
-            assert (await asked.get_agent_info()).id == "story"
-        assert caller.of("handoff")[0]["to"] == "story"
+            ran = await asked.run("Hello.")
+            assert [item.message.role for item in ran.items if item.HasField("message")] == [pb.ASSISTANT]
+        assert caller.of("user_turn")[0]["text"] == "Hello."
+        assert caller.of("agent_turn")[-1]["text"] == ran.items[-1].message.content[0].text.strip()
 
 
 async def test_what_it_is_told(server: LiveKitServer, run: StoryRun, room: str) -> None:

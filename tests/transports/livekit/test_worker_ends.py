@@ -40,6 +40,7 @@ async def test_without_an_agent_name_it_goes_into_every_room_and_it_warns_of_not
         assert run.process.stderr is not None and run.process.stderr.read() == ""
 
 
+@pytest.mark.full
 async def test_when_the_time_to_drain_is_over_the_call_ends_with_a_goodbye(
     server: LiveKitServer, tmp_path: Path, room: str
 ) -> None:

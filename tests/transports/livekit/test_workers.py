@@ -39,6 +39,12 @@ async def begun(caller: Caller) -> str:
     return str(caller.of("call_started")[0]["call"])
 
 
+async def started(caller: Caller) -> str:
+    """Its id, as soon as there is one."""
+    await caller.until(lambda: caller.of("call_started"))
+    return str(caller.of("call_started")[0]["call"])
+
+
 async def until_sent(server: LiveKitServer, room: str, agent: str) -> None:
     """Send the agent into the room; anew where its workers had not yet done with other calls."""
     for last in (False, False, True):
@@ -127,6 +133,7 @@ async def test_sigterm_lets_a_call_end_and_a_second_one_says_goodbye(
             await asyncio.to_thread(run.until, "draining", calls=1)
             run.terminate()
             await asyncio.to_thread(run.until, "call_ended", call=call, reason="shutdown")
+            assert run.of("agent_turn")[-1]["text"] == "Goodbye. It was lovely to meet you."
             assert await asyncio.to_thread(run.ended) == 0
 
 
@@ -157,11 +164,15 @@ async def test_a_worker_that_is_killed_takes_no_other_call_with_it(
         worker(server, tmp_path / "a", "--agent-name", room) as first,
         worker(server, tmp_path / "b", "--agent-name", room) as second,
     ):
-        first.process.send_signal(signal.SIGKILL)
-        first.ended()
-        for number in range(3):
-            async with calling(server, f"{room}-{number}", f"caller{number}", agent=room) as caller:
-                await asyncio.to_thread(second.until, "call_started", call=await begun(caller))
+        async with calling(server, room, "held", agent=room) as held:
+            call = await begun(held)
+            killed, left = (first, second) if first.of("call_started") else (second, first)
+            killed.process.send_signal(signal.SIGKILL)
+            killed.ended()
+            for number in range(3):
+                async with calling(server, f"{room}-{number}", f"caller{number}", agent=room) as caller:
+                    await asyncio.to_thread(left.until, "call_started", call=await started(caller))
+            assert held.disconnected is None and killed.of("call_started")[0]["call"] == call
 
 
 @full
@@ -246,16 +257,16 @@ async def test_calls_spread_over_two_servers_that_share_a_redis(tmp_path: Path, 
         with (
             livekit_server(tmp_path, more=more) as here,
             livekit_server(tmp_path, more=more) as there,
-            worker(here, tmp_path / "a", "--max-calls", "2") as first,
-            worker(there, tmp_path / "b", "--max-calls", "2") as second,
+            worker(here, tmp_path / "a") as first,
         ):
-            callers = [
-                Caller(server, f"{room}-{n}", f"caller{n}") for n, server in enumerate((here, there, here, there))
-            ]
-            try:
-                for caller in callers:
-                    await caller.join()
-                    await begun(caller)
-                assert len(first.of("call_started")) == len(second.of("call_started")) == 2
-            finally:
-                await asyncio.gather(*(caller.leave() for caller in callers))
+            async with calling(there, room, "elsewhere") as caller:  # the only worker is at the other server
+                await asyncio.to_thread(first.until, "call_started", call=await started(caller))
+            with worker(there, tmp_path / "b") as second:
+                callers = [Caller(server, f"{room}-{n}", f"caller{n}") for n, server in enumerate((here, there) * 3)]
+                try:
+                    for caller in callers:
+                        await caller.join()
+                        await started(caller)
+                    assert len(second.of("call_started")) > 0 and len(first.of("call_started")) > 1
+                finally:
+                    await asyncio.gather(*(caller.leave() for caller in callers))
