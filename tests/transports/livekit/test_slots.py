@@ -22,21 +22,26 @@ pytestmark = [pytest.mark.livekit, pytest.mark.slow]
 UNKNOWN = '{"chain": "fairy"}'
 
 
+async def until_held(health: int, jobs: int) -> None:
+    """Wait until the worker whose health port that is holds so many."""
+    async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as http:
+        while True:
+            async with http.get(f"http://127.0.0.1:{health}/worker") as answer:
+                if (await answer.json()).get("active_jobs", 0) == jobs:
+                    return
+            await asyncio.sleep(0.02)
+
+
 class Single:
     """A worker that holds one call at a time."""
 
     name = "single"
 
-    def __init__(self, run: StoryRun, health: str) -> None:
+    def __init__(self, run: StoryRun, health: int) -> None:
         self.run, self._health = run, health
 
     async def until_idle(self) -> None:
-        async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as http:
-            while True:
-                async with http.get(f"{self._health}/worker") as answer:
-                    if not (await answer.json()).get("active_jobs"):
-                        return
-                await asyncio.sleep(0.1)
+        await until_held(self._health, 0)
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +49,20 @@ def single(server: LiveKitServer, tmp_path_factory: pytest.TempPathFactory) -> I
     port = free_ports()
     options = ("--agent-name", Single.name, "--max-calls", "1", "--health-port", str(port))
     with worker(server, tmp_path_factory.mktemp("single"), *options) as run:
-        yield Single(run, f"http://127.0.0.1:{port}")
+        yield Single(run, port)
 
 
 async def test_a_worker_with_one_slot_left_is_not_full(server: LiveKitServer, tmp_path: Path, room: str) -> None:
-    with worker(server, tmp_path, "--agent-name", room, "--max-calls", "2"):
-        for number in (1, 2):
-            await dispatch(server, f"{room}-{number}", room, Order(wait=True).as_metadata())
+    port = free_ports()
+    options = ("--agent-name", room, "--max-calls", "2", "--health-port", str(port))
+    with worker(server, tmp_path, *options):
+        async with api.LiveKitAPI(server.http_url, server.key, server.secret) as lk:
+            for held in (1, 2):  # the second comes as soon as the first is held
+                request = api.CreateAgentDispatchRequest(
+                    agent_name=room, room=f"{room}-{held}", metadata=Order(wait=True).as_metadata()
+                )
+                await lk.agent_dispatch.create_dispatch(request)
+                await until_held(port, held)
 
 
 async def test_a_room_that_is_gone_before_a_caller_came(server: LiveKitServer, single: Single, room: str) -> None:
