@@ -35,6 +35,8 @@ IDLE_JOBS = 2
 FAREWELL_SECONDS = 4.0
 """How long the calls have for their goodbyes where the time to drain is over."""
 END_SECONDS = 2.0
+DRAIN_SECONDS = 5.0
+"""After which the jobs are told again that no more calls are taken."""
 API_SECONDS = 2.0
 PRELOAD_VARIABLE = "LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE"
 
@@ -175,9 +177,7 @@ class Worker(AgentServer):
 
     async def _update_job_status(self, proc: JobExecutor) -> None:
         await super()._update_job_status(proc)
-        await asyncio.sleep(
-            0
-        )  # a job that was launched just now has its reserved slot till then, and would count twice
+        await asyncio.sleep(0)  # till then a job launched just now has its reserved slot as well, and counts twice
         self._worker_load = self._load()
         await self._update_worker_status()
 
@@ -190,13 +190,20 @@ async def stop(worker: Worker, patience: float, hurry: asyncio.Event) -> None:
     as `hurry` is set."""
     draining = asyncio.create_task(worker.drain(timeout=None))
     hurrying = asyncio.create_task(hurry.wait())
+    telling = asyncio.create_task(_tell_of_drain(worker))
     try:
-        await worker.tell_jobs(DRAIN_TOPIC)
         await asyncio.wait([draining, hurrying], timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         if not draining.done():
             await worker.say_farewell()
     finally:
-        for task in (draining, hurrying):
+        for task in (draining, hurrying, telling):
             task.cancel()
-        await asyncio.wait([draining, hurrying])
+        await asyncio.wait([draining, hurrying, telling])
         await worker.aclose()
+
+
+async def _tell_of_drain(worker: Worker) -> None:
+    """Tell the jobs, and those again that were still on the way into their rooms."""
+    while True:
+        await worker.tell_jobs(DRAIN_TOPIC)
+        await asyncio.sleep(DRAIN_SECONDS)

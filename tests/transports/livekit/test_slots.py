@@ -52,10 +52,12 @@ def single(server: LiveKitServer, tmp_path_factory: pytest.TempPathFactory) -> I
         yield Single(run, port)
 
 
-async def test_a_worker_with_one_slot_left_is_not_full(server: LiveKitServer, tmp_path: Path, room: str) -> None:
+async def test_a_worker_with_one_slot_left_is_not_full_and_waits_for_nobody_once_it_is_to_stop(
+    server: LiveKitServer, tmp_path: Path, room: str
+) -> None:
     port = free_ports()
     options = ("--agent-name", room, "--max-calls", "2", "--health-port", str(port))
-    with worker(server, tmp_path, *options):
+    with worker(server, tmp_path, *options) as run:
         async with api.LiveKitAPI(server.http_url, server.key, server.secret) as lk:
             for held in (1, 2):  # the second comes as soon as the first is held
                 request = api.CreateAgentDispatchRequest(
@@ -63,6 +65,8 @@ async def test_a_worker_with_one_slot_left_is_not_full(server: LiveKitServer, tm
                 )
                 await lk.agent_dispatch.create_dispatch(request)
                 await until_held(port, held)
+        run.terminate()  # the agent of the second is still on its way into the room
+        assert await asyncio.to_thread(run.ended) == 0
 
 
 async def test_a_room_that_is_gone_before_a_caller_came(server: LiveKitServer, single: Single, room: str) -> None:
