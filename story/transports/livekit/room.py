@@ -20,6 +20,7 @@ from story.core.errors import StoryError
 from story.transports.livekit.attributes import Attributes
 from story.transports.livekit.page import CAPTIONS
 from story.transports.livekit.voice import RoomVoice
+from story.transports.parting import part
 from story.transports.synchronizer import Synchronizer
 from story.transports.web.messages import HangUp, Interrupt, Mute, Ping, Say, Typing, read_message
 
@@ -44,7 +45,6 @@ DRAIN_TOPIC, FAREWELL_TOPIC, END_TOPIC = "story.drain", "story.farewell", "story
 """From the server's API alone: the worker takes no more calls; the call is to end with a goodbye; it is to end."""
 PAGE_TOPIC = "story.page"
 """From the caller: what the page of `story run` says in a call (docs/web.md)."""
-FAREWELL = "This server has to stop now. Say so kindly, and say goodbye, in one short sentence."
 LEFT = (rtc.DisconnectReason.CLIENT_INITIATED, rtc.DisconnectReason.USER_REJECTED, rtc.DisconnectReason.ROOM_DELETED)
 """Reasons for which a participant will not come back."""
 
@@ -208,7 +208,7 @@ class RoomTransport:
     def _on_data(self, packet: rtc.DataPacket) -> None:
         sender = packet.participant
         if packet.topic == FAREWELL_TOPIC and sender is None and self._call:
-            self._call.finish(FAREWELL, reason="shutdown")
+            part(self._call)
         elif packet.topic == END_TOPIC and sender is None:
             self._hang_up("shutdown")
         elif packet.topic == PAGE_TOPIC and sender is not None and sender.identity == self._linked:

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("story.web")
 
 SECRET_BYTES = 18
-FAREWELL = "This server has to stop now. Say so kindly, and say goodbye, in one short sentence."
-LAST_WORDS = "I have to stop now. Goodbye!"
-"""Said as it is where the voice can: there may be no time for a language model to put it better."""
 FAREWELL_SECONDS = 3.0
 """How long the calls have for their goodbyes when the server stops, which is to take less than 5 s."""
 CLOSING_SECONDS = 0.6
@@ -108,7 +105,7 @@ class House:
         """Say goodbye in every call and end it; take no more. Takes a few seconds at the most."""
         self._closing = True
         for guest in self._guests.values():
-            guest.caller.part(FAREWELL, reason="shutdown", closing=LAST_WORDS)
+            guest.caller.part()
         for seconds in (FAREWELL_SECONDS, CLOSING_SECONDS, CLOSING_SECONDS):
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=seconds)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from story.core.events import CallEnded
+from story.transports.parting import part
 from story.transports.sound import SAMPLE_RATE, Samples
 from story.transports.web import messages
 from story.transports.web.budget import Budget
@@ -102,12 +103,12 @@ class PageCaller:
             for task in tasks:
                 task.cancel()
 
-    def part(self, goodbye: str, *, reason: str, closing: str | None = None) -> None:
-        """Have the agent say goodbye as it is told to (closing: in these very words), then end the call."""
+    def part(self) -> None:
+        """Have the agent say goodbye, then end the call: the server has to stop."""
         if self._call:
-            self._call.finish(goodbye, reason=reason, closing=closing)
+            part(self._call)
         else:
-            self.hang_up(reason)
+            self.hang_up("shutdown")
 
     def use(self, carrier: Carrier) -> bool:
         """Reach the page by this from now on. The carrier before, if there is one, is closed meanwhile.

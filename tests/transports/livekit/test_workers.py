@@ -18,6 +18,7 @@ from story.transports.livekit.dev_server import free_ports
 from story.transports.livekit.dispatch import dispatch
 from story.transports.livekit.orders import Order
 from story.transports.livekit.server_access import LiveKitServer, ServerError, check
+from story.transports.parting import LAST_WORDS
 from tests.transports.livekit.caller import Caller, calling
 from tests.transports.livekit.running import (
     EMULATED,
@@ -133,7 +134,7 @@ async def test_sigterm_lets_a_call_end_and_a_second_one_says_goodbye(
             await asyncio.to_thread(run.until, "draining", calls=1)
             run.terminate()
             await asyncio.to_thread(run.until, "call_ended", call=call, reason="shutdown")
-            assert run.of("agent_turn")[-1]["text"] == "Goodbye. It was lovely to meet you."
+            assert run.of("agent_turn")[-1]["text"] == LAST_WORDS
             assert await asyncio.to_thread(run.ended) == 0
 
 

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from story.core.errors import StoryError
+from story.transports.parting import LAST_WORDS
 from story.transports.web import house as houses
 from story.transports.web import page_server
 from story.transports.web.house import Guest
@@ -169,7 +170,7 @@ async def test_when_it_stops_every_call_gets_a_goodbye(http: aiohttp.ClientSessi
             ended = await one.until("call_ended")
             assert ended["reason"] == "shutdown"
             turns = [turn["text"] for turn in one.found("agent_turn")]
-            assert turns == [GREETING, houses.LAST_WORDS], "for which no language model is asked"
+            assert turns == [GREETING, LAST_WORDS], "for which no language model is asked"
             turns = [m["type"] for m in (one.messages if isinstance(one, Page) else one.events)]
             assert turns.index("call_ended") > len(turns) - 3, "nothing but the very end comes after it"
         assert (await Page(http, served.url).call())["type"] == "refused"

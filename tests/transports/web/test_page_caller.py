@@ -281,12 +281,12 @@ async def test_a_page_that_goes_when_the_call_has_ended_is_not_lost(caller: Page
 
 
 async def test_who_left_before_the_call_began_is_not_in_it(caller: PageCaller) -> None:
-    caller.part("Goodbye!", reason="shutdown")
+    caller.part()
     call, _ = joined(caller)
     assert call.hung_up == ["shutdown"]
 
 
 async def test_a_call_that_is_to_end_says_goodbye(caller: PageCaller) -> None:
     call, _ = joined(caller)
-    caller.part("Goodbye!", reason="shutdown")
+    caller.part()
     assert call.finished == ["shutdown"] and call.hung_up == []
