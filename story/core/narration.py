@@ -74,6 +74,7 @@ class Narration:
         if key is not None and self._left is not None and self._left != key:
             self._tell_handoff(sounded=False)
             self._handoff = (self._left, key)
+            self._call.tell(events.StateChanged, **self._states)  # of the next persona, who is not heard yet
         self._left = key
 
     def finish(self) -> None:

@@ -29,12 +29,14 @@ class Session(rtc.EventEmitter[str]):
         super().__init__()
         self.current_speech: object = None
         self.told: list[events.AgentTurn] = []
-        call: Any = SimpleNamespace(persona="story", agent=None, audio=True, tell=self.tell)
-        narration = Narration(call, SilenceWatch(lambda: None, lambda _: None))
+        self.kinds: list[str] = []
+        self.call: Any = SimpleNamespace(persona="story", agent=None, audio=True, tell=self.tell)
+        narration = Narration(self.call, SilenceWatch(lambda: None, lambda _: None))
         narration.follow(self)  # type: ignore[arg-type]
-        self.typed = narration.caller_typed
+        self.typed, self.entered = narration.caller_typed, narration.entered
 
     def tell(self, kind: type[events.Event], **fields: Any) -> None:
+        self.kinds.append(kind.type)
         if kind is events.AgentTurn:
             self.told.append(events.AgentTurn(call="call_1", t=0.0, **fields))
 
@@ -106,6 +108,15 @@ async def test_a_goodbye_answers_the_turn_that_called_for_it(session: Session) -
     session.speech("text")
     session.sounds(4.0)
     assert session.said("Goodbye!")["response_latency"] == 1.5
+
+
+async def test_who_is_called_is_told_by_the_state_before_they_are_heard(session: Session) -> None:
+    for persona in ("intro", "story"):
+        session.call.persona = persona
+        session.entered()
+    assert session.kinds == ["state"]
+    session.sounds(4.0)
+    assert session.kinds == ["state", "handoff", "state"]
 
 
 async def test_words_that_were_typed_have_no_end_of_speech(session: Session) -> None:

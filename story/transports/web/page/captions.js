@@ -28,7 +28,8 @@ export function makeCaptions(nameOf) {
 		// hidden from screen readers until it is whole, or each word would announce the turn anew
 		const words = make("p", { className: "words", ariaHidden: "true" });
 		const speaker = make("p", { className: "speaker" }, who === "agent" ? nameOf(persona) : "You");
-		const element = make("div", { className: "turn", data: { who, live: true, persona: persona ?? "" } }, speaker, words);
+		const { tint } = document.body.dataset; // it keeps its colour when the next persona speaks
+		const element = make("div", { className: "turn", data: { who, tint, live: true, persona: persona ?? "" } }, speaker, words);
 		add(element);
 		return { element, words, persona, text: "" };
 	}

@@ -73,12 +73,17 @@ async def test_levels_states_and_what_screen_readers_are_told(run: Run, visitor:
     await asyncio.gather(loud(caller, "caller"), caller.speak("barge/turn1"))
     await quiet(caller, "caller")
     await expect(caller["[data-kind=handoff]"]).to_be_visible()
+    colours = [f"#captions [data-persona={persona}] .speaker" for persona in ("intro", "story")]
+    await expect(caller[colours[1]]).to_be_visible()
+    before, after = [await caller[one].evaluate("one => getComputedStyle(one).color") for one in colours]
+    assert before != after, "each persona keeps its own"
     assert set(await caller.page.evaluate("[...told]")) >= {
         "Getting ready…",
         "Speaking",
         "Listening",
         "Listening to you",
         "Thinking",
+        "Handing over to Echo (story)",
     }
 
 
