@@ -30,12 +30,16 @@ async def until_told(url: str, status: int) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_what_is_told_while_the_server_is_away(tmp_path: Path, room: str) -> None:
+async def test_what_is_told_while_the_server_is_away(
+    tmp_path: Path, room: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server = ServerProcess(tmp_path)
     server.start()
     port = free_ports()
     health = f"http://127.0.0.1:{port}"
-    options = ("--health-port", str(port), "--prometheus-port", str(port + 1))
+    options = ("--health-port", str(port), "--prometheus-port", str(port + 1), "--open")
+    opened = tmp_path / "opened"
+    monkeypatch.setenv("BROWSER", f"sh -c 'echo $0 > {opened}' %s")
     try:
         with worker(server.named, tmp_path, *options) as run:
             assert await get(health) == (200, "OK")
@@ -52,6 +56,7 @@ async def test_what_is_told_while_the_server_is_away(tmp_path: Path, room: str) 
                 server.kill()
                 await until_told(health, 503)
                 if has_client():
+                    assert opened.read_text().strip() == run.until("page")["url"]
                     _, page = await get(f"{run.until('page')['url']}api/setup")
                     assert '"ready": false' in page
                 await asyncio.to_thread(server.start)
