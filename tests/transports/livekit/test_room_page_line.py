@@ -58,8 +58,7 @@ async def test_a_server_that_restarts_in_mid_call(tmp_path: Path, visitor: Visit
             await asyncio.to_thread(server.start)
             await expect(caller["#notice"]).to_contain_text("Connected again.")
             await expect(caller["body"]).to_have_attribute("data-link", "up")
-            await caller.speak("maria/turn1")
-            await expect(caller.turns("caller")).to_contain_text("My name is Maria")
+            await speak_until_heard(caller)
             await expect(caller["#captions"]).to_contain_text("Lovely to meet you, Maria")
             await caller.type("Goodbye!")
             await caller.phase("ended")
@@ -70,6 +69,19 @@ async def test_a_server_that_restarts_in_mid_call(tmp_path: Path, visitor: Visit
     finally:
         server.kill()
     caller.complaints.clear()  # requests to a server that is not there
+
+
+async def speak_until_heard(caller: Visitor) -> None:
+    """Whose first words may come before the agent listens to the new track, if the machine is busy."""
+    for more in (2, 1, 0):
+        await caller.speak("maria/turn1")
+        try:
+            await expect(caller.turns("caller").first).to_contain_text("My name is Maria", timeout=15_000)
+        except AssertionError:
+            if not more:
+                raise
+        else:
+            return
 
 
 async def tokens(caller: Visitor, server: LiveKitServer) -> list[dict[str, Any]]:
