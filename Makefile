@@ -29,7 +29,7 @@ talk: setup ## the same in this terminal, typed (ARGS=--voice: spoken)
 	@$(BIN)/story talk --intro-stack local --story-stack local $(ARGS)
 
 test: product test-tools lint ## lint, types, and all tests but the long ones (ARGS goes to pytest)
-	@$(BIN)/python -m pytest $(PARALLEL) -m "not full and not weights" $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not full and not long and not weights" $(ARGS)
 	@$(BIN)/python -m pytest -m "not full and weights" $(ARGS)
 	@$(MAKE) --no-print-directory test-newest
 
@@ -58,6 +58,7 @@ test-newest:
 	fi
 
 test-full: product test-tools ## the long tests (at most 40 minutes on two cores)
+	@$(BIN)/python -m pytest $(PARALLEL) -m "long and not full" $(ARGS)
 	@$(BIN)/python -m pytest -m full $(ARGS)
 
 livekit-server: ## a LiveKit server for `story run --dev-server` and the tests, built from source (needs Go)

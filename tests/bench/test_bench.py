@@ -222,6 +222,7 @@ def test_it_goes_on_with_the_calls_that_are_missing(run: Path, tmp_path: Path) -
     assert after.pop("nope+gpt4o-mini")["status"] == "unbuilt" and after == before
 
 
+@pytest.mark.long
 def test_calls_that_a_vendor_made_fail_are_held_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "run"
     fault = ["--fault", "elevenlabs/scribe-realtime status=500"]

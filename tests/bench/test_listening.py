@@ -53,6 +53,7 @@ def test_a_voice_alone_is_listened_to(tmp_path: Path) -> None:
     assert story("llm", "gpt4o-mini", *callers, "--record") == 2
 
 
+@pytest.mark.long
 def test_what_can_not_be_listened_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     assert story(*CALL[0:1], *CALL[2:], "--out", str(run)) == 0

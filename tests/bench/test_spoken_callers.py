@@ -51,6 +51,7 @@ def test_words_are_spread_over_the_sound() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.weights("hibari")
 def test_a_call_with_a_voice_and_once_more_with_the_same_sound(tmp_path: Path) -> None:
     run = tmp_path / "run"
@@ -134,6 +135,7 @@ def test_callers_with_second_thoughts(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.weights("hibari")
 def test_a_wrong_name_that_is_believed_is_a_wrong_fact(tmp_path: Path) -> None:
     run = tmp_path / "run"

@@ -130,6 +130,7 @@ def check_call(call: dict[str, Any], *, line: float) -> None:
     assert first["onset"] > call["greeting"] > 0
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_call_over_webrtc_and_what_tells_of_it(
     door: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -166,6 +167,7 @@ def test_ends_that_do_not_find_each_other_fail_their_call(
     assert call["reason"].startswith("no WebRTC connection within")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.livekit
 def test_a_call_in_a_room(door: list[str], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from story.transports.livekit.server_access import LiveKitServer, check
 from tests.transports.livekit.caller import calling
 from tests.transports.livekit.running import EMULATED, SECRET, STACKS, StoryRun
 
-pytestmark = [pytest.mark.livekit, pytest.mark.slow]
+pytestmark = [pytest.mark.livekit, pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.mark.parametrize(

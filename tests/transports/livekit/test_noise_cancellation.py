@@ -12,7 +12,7 @@ from story.transports.livekit.server_access import LiveKitServer
 from tests.transports.livekit.caller import Caller, calling
 from tests.transports.livekit.running import StoryRun, worker
 
-pytestmark = [pytest.mark.livekit, pytest.mark.slow]
+pytestmark = [pytest.mark.livekit, pytest.mark.slow, pytest.mark.long]
 
 HUSHED = "deepgram+gpt4o-mini+noise_cancellation=hush"
 PLUGIN = '''

@@ -14,7 +14,7 @@ from story.transports.livekit.server_access import LiveKitServer
 from tests.transports.livekit.caller import Caller, calling
 from tests.transports.livekit.running import StoryRun
 
-pytestmark = [pytest.mark.livekit, pytest.mark.slow]
+pytestmark = [pytest.mark.livekit, pytest.mark.slow, pytest.mark.long]
 
 EVENTS = (
     "agent_state_changed",

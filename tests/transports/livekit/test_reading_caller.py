@@ -9,7 +9,7 @@ from story.transports.livekit.server_access import LiveKitServer
 from tests.transports.livekit.caller import Caller
 from tests.transports.livekit.running import StoryRun
 
-pytestmark = [pytest.mark.livekit, pytest.mark.slow]
+pytestmark = [pytest.mark.livekit, pytest.mark.slow, pytest.mark.long]
 
 
 async def test_a_caller_who_only_reads_has_a_call_as_well(server: LiveKitServer, run: StoryRun, room: str) -> None:

@@ -43,6 +43,7 @@ async def test_a_typed_call_from_the_greeting_to_the_end_of_the_room(
     await room_gone(server, room)
 
 
+@pytest.mark.long
 async def test_a_caller_who_leaves_ends_the_call_and_two_can_talk_at_once(
     server: LiveKitServer, run: StoryRun, room: str
 ) -> None:
@@ -60,6 +61,7 @@ async def test_a_caller_who_leaves_ends_the_call_and_two_can_talk_at_once(
         assert not two.of("call_ended")
 
 
+@pytest.mark.long
 async def test_a_caller_on_the_telephone_is_greeted_like_any_other(
     server: LiveKitServer, run: StoryRun, room: str
 ) -> None:
@@ -103,6 +105,7 @@ async def test_an_order_chooses_the_stacks_of_the_call(server: LiveKitServer, ru
         await caller.until(lambda: caller.heard)
 
 
+@pytest.mark.long
 async def test_what_is_said_is_transcribed_as_livekits_clients_expect(
     server: LiveKitServer, run: StoryRun, room: str
 ) -> None:

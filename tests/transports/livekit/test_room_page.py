@@ -12,7 +12,13 @@ from story.transports.livekit.page import has_client
 from tests.transports.livekit.running import StoryRun
 from tests.transports.web.browser.conftest import Visit, chromium, launch, visitor  # noqa: F401
 
-pytestmark = [pytest.mark.livekit, pytest.mark.browser, pytest.mark.slow, pytest.mark.usefixtures("client_is_there")]
+pytestmark = [
+    pytest.mark.livekit,
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.long,
+    pytest.mark.usefixtures("client_is_there"),
+]
 
 HEARD = """async () => {
     const reports = await Promise.all(testPeers.map((peer) => peer.getStats()));

@@ -14,7 +14,7 @@ from story.transports.livekit.page import has_client
 from tests.transports.livekit.caller import calling
 from tests.transports.livekit.running import EMULATED, PATIENCE, STACKS, ServerProcess, StoryRun, worker
 
-pytestmark = [pytest.mark.livekit, pytest.mark.slow]
+pytestmark = [pytest.mark.livekit, pytest.mark.slow, pytest.mark.long]
 
 
 async def get(url: str) -> tuple[int, str]:

@@ -17,7 +17,7 @@ from story.transports.livekit.orders import Order
 from story.transports.livekit.server_access import LiveKitServer
 from tests.transports.livekit.running import PATIENCE, StoryRun, worker
 
-pytestmark = [pytest.mark.livekit, pytest.mark.slow]
+pytestmark = [pytest.mark.livekit, pytest.mark.slow, pytest.mark.long]
 
 UNKNOWN = '{"chain": "fairy"}'
 

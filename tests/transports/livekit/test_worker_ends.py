@@ -14,7 +14,7 @@ from story.transports.livekit.server_access import LiveKitServer
 from tests.transports.livekit.caller import calling
 from tests.transports.livekit.running import EMULATED, STACKS, StoryRun, worker
 
-pytestmark = [pytest.mark.livekit, pytest.mark.slow]
+pytestmark = [pytest.mark.livekit, pytest.mark.slow, pytest.mark.long]
 
 
 def warnings(folder: Path) -> list[str]:

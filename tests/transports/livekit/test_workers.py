@@ -113,6 +113,7 @@ def test_a_server_of_its_own_comes_and_goes_with_the_worker(tmp_path: Path) -> N
         asyncio.run(check(named))
 
 
+@pytest.mark.long
 async def test_who_is_sent_and_who_is_not(server: LiveKitServer, run: StoryRun, room: str) -> None:
     arrival = await dispatch(server, room, "story", Order(wait=True).as_metadata())
     async with calling(server, room, agent=None) as caller:
@@ -124,6 +125,7 @@ async def test_who_is_sent_and_who_is_not(server: LiveKitServer, run: StoryRun, 
         await dispatch(server, f"{room}-3", "story", '{"chain": "fairy"}')
 
 
+@pytest.mark.long
 async def test_sigterm_lets_a_call_end_and_a_second_one_says_goodbye(
     server: LiveKitServer, tmp_path: Path, room: str
 ) -> None:
