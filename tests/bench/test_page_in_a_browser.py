@@ -14,7 +14,7 @@ from tests.bench.running import story
 from tests.transports.web.browser.conftest import FLAGS
 from tests.transports.web.browser.visitor import ARTIFACTS, DESKTOP, PHONE, Visitor, visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.full]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ async def test_the_command_in_json(server: LiveKitServer, run: StoryRun, tmp_pat
         assert caller.agent is not None and caller.agent.identity == said["agent"]
 
 
-@pytest.mark.full
+@pytest.mark.long
 async def test_a_worker_that_takes_the_job_and_does_not_get_ready(
     server: LiveKitServer, monkeypatch: pytest.MonkeyPatch, room: str
 ) -> None:

@@ -12,7 +12,7 @@ from story.transports.livekit.server_access import LiveKitServer
 from tests.transports.livekit.caller import Caller, calling
 from tests.transports.livekit.running import StoryRun
 
-pytestmark = [pytest.mark.livekit, pytest.mark.slow, pytest.mark.full]
+pytestmark = [pytest.mark.livekit, pytest.mark.slow, pytest.mark.long]
 
 
 async def remove(server: LiveKitServer, caller: Caller) -> None:

@@ -11,6 +11,7 @@ import pytest
 from story.transports.livekit.dispatch import dispatch
 from story.transports.livekit.orders import Order
 from story.transports.livekit.server_access import LiveKitServer
+from story.transports.parting import LAST_WORDS
 from tests.transports.livekit.caller import calling
 from tests.transports.livekit.running import EMULATED, STACKS, StoryRun, worker
 
@@ -40,7 +41,6 @@ async def test_without_an_agent_name_it_goes_into_every_room_and_it_warns_of_not
         assert run.process.stderr is not None and run.process.stderr.read() == ""
 
 
-@pytest.mark.full
 async def test_when_the_time_to_drain_is_over_the_call_ends_with_a_goodbye(
     server: LiveKitServer, tmp_path: Path, room: str
 ) -> None:
@@ -50,7 +50,7 @@ async def test_when_the_time_to_drain_is_over_the_call_ends_with_a_goodbye(
             run.terminate()
             await caller.until(lambda: caller.disconnected)
             assert caller.of("call_ended")[0]["reason"] == "shutdown"
-            assert caller.of("agent_turn")[-1]["text"] == "Goodbye. It was lovely to meet you."
+            assert caller.of("agent_turn")[-1]["text"] == LAST_WORDS
             assert await asyncio.to_thread(run.ended) == 0
 
 

@@ -31,7 +31,7 @@ from tests.transports.livekit.running import (
 )
 
 pytestmark = [pytest.mark.livekit, pytest.mark.slow]
-full = pytest.mark.full
+long = pytest.mark.long
 
 
 async def begun(caller: Caller) -> str:
@@ -113,7 +113,7 @@ def test_a_server_of_its_own_comes_and_goes_with_the_worker(tmp_path: Path) -> N
         asyncio.run(check(named))
 
 
-@pytest.mark.long
+@long
 async def test_who_is_sent_and_who_is_not(server: LiveKitServer, run: StoryRun, room: str) -> None:
     arrival = await dispatch(server, room, "story", Order(wait=True).as_metadata())
     async with calling(server, room, agent=None) as caller:
@@ -125,7 +125,7 @@ async def test_who_is_sent_and_who_is_not(server: LiveKitServer, run: StoryRun, 
         await dispatch(server, f"{room}-3", "story", '{"chain": "fairy"}')
 
 
-@pytest.mark.long
+@long
 async def test_sigterm_lets_a_call_end_and_a_second_one_says_goodbye(
     server: LiveKitServer, tmp_path: Path, room: str
 ) -> None:
@@ -140,7 +140,7 @@ async def test_sigterm_lets_a_call_end_and_a_second_one_says_goodbye(
             assert await asyncio.to_thread(run.ended) == 0
 
 
-@full
+@long
 async def test_sigterm_in_a_call_that_goes_on_while_new_ones_come_to_the_other_worker(
     server: LiveKitServer, tmp_path: Path, room: str
 ) -> None:
@@ -159,7 +159,7 @@ async def test_sigterm_in_a_call_that_goes_on_while_new_ones_come_to_the_other_w
     assert first.of("call_ended")[0]["call"] == call
 
 
-@full
+@long
 async def test_a_worker_that_is_killed_takes_no_other_call_with_it(
     server: LiveKitServer, tmp_path: Path, room: str
 ) -> None:
@@ -178,7 +178,7 @@ async def test_a_worker_that_is_killed_takes_no_other_call_with_it(
             assert held.disconnected is None and killed.of("call_started")[0]["call"] == call
 
 
-@full
+@long
 async def test_a_full_worker_leaves_calls_to_another_and_takes_them_again_later(
     server: LiveKitServer, tmp_path: Path, room: str
 ) -> None:
@@ -198,7 +198,7 @@ async def test_a_full_worker_leaves_calls_to_another_and_takes_them_again_later(
             await begun(four)
 
 
-@full
+@long
 async def test_a_call_in_a_process_of_its_own(server: LiveKitServer, tmp_path: Path, room: str) -> None:
     with worker(server, tmp_path, "--agent-name", room, "--jobs", "process") as run:
         async with calling(server, room, agent=room) as caller:
@@ -209,7 +209,7 @@ async def test_a_call_in_a_process_of_its_own(server: LiveKitServer, tmp_path: P
         assert await asyncio.to_thread(run.ended) == 0
 
 
-@full
+@long
 async def test_a_server_that_restarts_in_mid_call(tmp_path: Path, room: str) -> None:
     server = ServerProcess(tmp_path)
     server.start()
@@ -251,7 +251,7 @@ def redis() -> Iterator[str]:
             process.terminate()
 
 
-@full
+@long
 async def test_calls_spread_over_two_servers_that_share_a_redis(tmp_path: Path, room: str) -> None:
     if shutil.which("redis-server") is None:
         pytest.skip("redis-server is missing: make test-tools, or apt-get install redis-server")
