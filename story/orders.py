@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+from story.transports.interrupts import STOPS
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Orders:
         """Within the block the first SIGINT, SIGTERM or SIGHUP gives one, the second the other."""
         loop = asyncio.get_running_loop()
         given: list[signal.Signals] = []
-        for name in STOPS:
+        for name in (signal.SIGINT, *STOPS):
             if name.name == "SIGHUP" and signal.getsignal(name) == signal.SIG_IGN:  # as `nohup` has it
                 continue
             try:

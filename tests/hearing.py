@@ -43,6 +43,11 @@ def channel(path: Path, number: int) -> np.ndarray:
         sound = np.frombuffer(file.readframes(file.getnframes()), np.int16)
         sound = sound.reshape(-1, file.getnchannels())[:, number].astype(np.float32) / 32768
         rate = file.getframerate()
+    return resampled(sound, rate)
+
+
+def resampled(sound: np.ndarray, rate: int) -> np.ndarray:
+    """Sound of `rate` Hz as float32 at 16 kHz."""
     length = int(len(sound) * WHISPER_RATE / rate)
     return np.interp(np.arange(length) * rate / WHISPER_RATE, np.arange(len(sound)), sound).astype(np.float32)
 

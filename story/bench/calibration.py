@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from story.bench.outcome import OK, TurnFigures
 from story.bench.request import Request
+from story.bench.scenarios import is_disturbed
 from story.bench.store import Result
-from story.bench.summary import LATE_SECONDS, is_disturbed
+from story.bench.summary import LATE_SECONDS
 from story.bench.transports.choice import PROCESS
 from story.core.errors import ConfigError
 from story.core.plan import find_chain
@@ -146,7 +147,7 @@ def calibrate(results: Sequence[Result], emulated: Emulated = lambda stack, role
     """
     rows: dict[tuple[str, str], list[Row]] = {}
     missing: Counter[tuple[str, str]] = Counter()
-    held = [result for result in results if result.outcome.status == OK and not is_disturbed(result)]
+    held = [result for result in results if result.outcome.status == OK and not is_disturbed(result.scenario)]
     late = [result for result in held if result.outcome.lag > LATE_SECONDS]
     for result in held:
         if result in late:

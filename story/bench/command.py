@@ -249,13 +249,13 @@ def report(
     """Show the figures of a run."""
     from story.bench import export, terminal
     from story.bench.store import Results
-    from story.bench.summary import is_disturbed, shown, summarise
+    from story.bench.summary import harder, shown, summarise
     from story.bench.transports.choice import how_held
 
     with Results.open(run) as results:
         about, cells, folder = results.about, results.all(), results.folder
     figures = summarise(cells, by_scenario=by_scenario)
-    apart = 0 if by_scenario else sum(map(is_disturbed, cells))
+    apart = 0 if by_scenario else harder(cells)
     if html is not None:
         from story.bench.page import write_page
 

@@ -20,7 +20,7 @@ from story.bench.outcome import Outcome
 from story.bench.request import Request
 from story.bench.stand import Stand
 from story.bench.store import RECORDINGS, Result, Results
-from story.bench.summary import is_disturbed, summarise
+from story.bench.summary import harder, summarise
 from story.bench.transports.choice import how_held
 from story.bench.words import word_errors
 from story.core.errors import ConfigError, StoryError
@@ -63,7 +63,7 @@ def listen_to(run: Path, spec: str, space: Workspace, *, yes: bool = False) -> N
         with space.settings.exported(), logged(space.settings):
             asyncio.run(_listen(results, calls, plan, stand))
         cells = results.all()
-        terminal.figures(summarise(cells), how_held(results.about), sum(map(is_disturbed, cells)))
+        terminal.figures(summarise(cells), how_held(results.about), harder(cells))
 
 
 def recorded(results: Results, registry: Registry) -> list[Result]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
 from story.bench.markup import Html, folded, html, listed, paragraph, section, spec, table, wide
@@ -10,7 +10,7 @@ from story.bench.outcome import Outcome, TurnFigures
 from story.bench.statistics import SHARES, Spread
 from story.bench.store import Result
 from story.bench.summary import STAGES, StackFigures
-from story.bench.terminal import dollars, milliseconds, per_cent, remarks, times
+from story.bench.terminal import counted, dollars, milliseconds, per_cent, remarks, times
 
 _HEADERS = ("call", "line", "what was said", "answer ms", "stages, ms", "notes")
 _OTHERS: tuple[tuple[str, Callable[[StackFigures], str]], ...] = (
@@ -23,8 +23,8 @@ _OTHERS: tuple[tuple[str, Callable[[StackFigures], str]], ...] = (
     ("callers who broke in and were yielded to", lambda one: f"{one.yielded} of {one.broke_in}"),
     ('"mm-hm" that broke the agent off', lambda one: f"{one.false_yields} of {one.asides}"),
     ("words cut where the agent was broken off", lambda one: str(one.words_cut)),
-    ("faults", lambda one: _kinds(one.faults) or "none"),
-    ("faults that calls survived", lambda one: _kinds(one.retried) or "none"),
+    ("faults", lambda one: counted(one.faults) or "none"),
+    ("faults that calls survived", lambda one: counted(one.retried) or "none"),
     ("times that another model took over", lambda one: str(one.fallbacks)),
     ("longest silence of both, s", lambda one: _seconds(one.dead_air)),
     ("both at once, s a call", lambda one: _seconds(one.talk_over)),
@@ -134,10 +134,6 @@ def _line(turn: TurnFigures) -> list[str]:
 
 def _said(who: str, words: str) -> str:
     return f"<p><b>{who}</b> {html(words)}</p>" if words else ""
-
-
-def _kinds(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
 
 
 def _seconds(seconds: float | None) -> str:

@@ -15,7 +15,7 @@ from story.bench.markup import Html, data, html, listed, paragraph, section, spe
 from story.bench.one_stack import of_stack, range_of
 from story.bench.statistics import SHARES
 from story.bench.store import RECORDINGS, Result
-from story.bench.summary import STAGES, StackFigures, latencies
+from story.bench.summary import STAGES, StackFigures, latencies, quickest_first
 from story.bench.terminal import dollars, milliseconds, per_cent
 from story.bench.transports.choice import how_held
 from story.core.errors import ConfigError
@@ -72,7 +72,7 @@ def page(
     apart: int = 0,
 ) -> str:
     """The whole file. recordings: where those of the calls are, as a link. apart: as above."""
-    ordered = sorted(figures, key=lambda one: one.latency[50] if one.latency else float("inf"))
+    ordered = quickest_first(figures)
     numbers = {one.stack: number for number, one in enumerate(ordered, start=1)}
     names = {stack: f"{number}. {stack}" for stack, number in numbers.items()}
     calls = {one.stack: [result for result in results if result.stack == one.stack] for one in ordered}
@@ -120,17 +120,17 @@ def _overview(ordered: Sequence[StackFigures], numbers: Mapping[str, int]) -> st
 
 def _best(ordered: Sequence[StackFigures], links: Mapping[str, Html]) -> str:
     """Who leads, of those whose calls all came to their end."""
-    figures: tuple[tuple[str, Callable[[StackFigures], float | None], Callable[[StackFigures], str]], ...] = (
+    figures: tuple[tuple[str, Callable[[StackFigures], float | None], Callable[[StackFigures, float], str]], ...] = (
         (
             "Answers first",
             lambda one: one.latency[50] if one.latency else None,
-            lambda one: f"{milliseconds(one.latency[50] if one.latency else None)} ms at the median",
+            lambda one, value: f"{milliseconds(value)} ms at the median",
         ),
-        ("Hears best", lambda one: one.wer, lambda one: f"{per_cent(one.wer)} of the words wrong"),
+        ("Hears best", lambda one: one.wer, lambda one, value: f"{per_cent(value)} of the words wrong"),
         (
             "Costs least",
             lambda one: one.cost_a_minute,
-            lambda one: f"{dollars(one.cost_a_minute, assumed=one.assumed)} a minute",
+            lambda one, value: f"{dollars(value, assumed=one.assumed)} a minute",
         ),
     )
     lines = []
@@ -141,10 +141,10 @@ def _best(ordered: Sequence[StackFigures], links: Mapping[str, Html]) -> str:
         best = min(value for value, _ in there)
         leading = [one for value, one in there if value == best]
         if len(leading) == len(there):
-            lines.append(html(f"{what}: all alike, {told(leading[0])}"))
+            lines.append(html(f"{what}: all alike, {told(leading[0], best)}"))
         else:
             others = f", and {len(leading) - 1} more" if len(leading) > 1 else ""
-            lines.append(Html(f"{what}: {links[leading[0].stack]}{others}, {html(told(leading[0]))}"))
+            lines.append(Html(f"{what}: {links[leading[0].stack]}{others}, {html(told(leading[0], best))}"))
     return listed(lines)
 
 

@@ -14,7 +14,7 @@ from story.bench.component import hold_component, planned_component
 from story.bench.outcome import FAILED, OK, OUTSIDE, UNBUILT, Outcome
 from story.bench.prices import Prices
 from story.bench.request import Request, expected_cost
-from story.bench.scenarios import DISTURBED, Scenario
+from story.bench.scenarios import Scenario, is_disturbed
 from story.bench.stand import Stand
 from story.bench.store import RECORDINGS, Result, Results, ResultsError
 from story.bench.summary import LATE_SECONDS, latencies
@@ -279,7 +279,7 @@ class Runner:
 
     def _alike(self, cell: Cell) -> dict[Key, Outcome]:
         """The calls so far with the same stack, whether made harder or not."""
-        return self._ended.setdefault((cell.stack, DISTURBED in cell.scenario), {})
+        return self._ended.setdefault((cell.stack, is_disturbed(cell.scenario)), {})
 
     def _so_far(self, cell: Cell) -> str:
         """The figures of a call's stack so far: medians alone, as ranges would take time from calls that are held."""

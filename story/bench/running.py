@@ -23,7 +23,7 @@ from story.bench.scenarios import Scenario, choose
 from story.bench.speaking import SpeakingError, speak, spoken, unspoken, voices
 from story.bench.stand import Stand
 from story.bench.store import Results
-from story.bench.summary import is_disturbed, summarise
+from story.bench.summary import harder, summarise
 from story.bench.transports.choice import PROCESS, check_transport, connections, how_held, told
 from story.core.errors import ConfigError, StoryError
 from story.core.plan import Plan
@@ -83,7 +83,8 @@ def hold_bench(asked: Asked) -> int:
             about = {"request": request.as_dict(), "machine": machine()}
             results = closing.enter_context(Results.create(folder, about))
         closing.enter_context(results.locked())
-        _note_machine(results)
+        if asked.resume is not None:
+            _note_machine(results)
         closing.enter_context(stopped_as_interrupted())
         if speaking:
             try:
@@ -170,7 +171,7 @@ def _run(runner: Runner) -> int:
         return EXIT_INTERRUPTED
     cells = results.all()
     figures = summarise(cells)
-    terminal.figures(figures, how_held(results.about), sum(map(is_disturbed, cells)))
+    terminal.figures(figures, how_held(results.about), harder(cells))
     _tell(f"\nthe results are in {results.folder}; more: story bench report {results.folder} --html report.html")
     if not whole:
         _tell(go_on)

@@ -17,7 +17,7 @@ from story.core.toml import TomlFile, read_toml
 from story.transports.sound import SAMPLE_RATE, Samples, read_wav
 
 BUILT_IN = Path(__file__).parent / "callers" / "scenarios.json"
-DISTURBED = "~"
+_DISTURBED = "~"
 """In the name of a scenario under worse conditions."""
 WORDS_A_SECOND = 3.5
 """Of a caller whose lines are not spoken yet; the recorded ones speak as fast."""
@@ -88,7 +88,7 @@ class Scenario:
             lines = with_a_wrong_name(self.name, lines, self.facts, seed)
         if disturbance.change_of_mind:
             lines = with_a_change_of_mind(self.name, lines, seed)
-        return replace(self, name=f"{self.name}{DISTURBED}{disturbance}", lines=lines, disturbance=disturbance)
+        return replace(self, name=f"{self.name}{_DISTURBED}{disturbance}", lines=lines, disturbance=disturbance)
 
     def beginning(self) -> Scenario:
         """A call that is over with the answer to the first line: warm-up."""
@@ -98,6 +98,11 @@ class Scenario:
 def built_in() -> dict[str, Scenario]:
     """The scenarios that come with `story`, which are for its own chain."""
     return {scenario.name: scenario for scenario in load_scenarios(BUILT_IN)}
+
+
+def is_disturbed(name: str) -> bool:
+    """Whether the scenario of that name is one under worse conditions."""
+    return _DISTURBED in name
 
 
 def choose(names: Sequence[str], places: Sequence[Path]) -> tuple[Scenario, ...]:

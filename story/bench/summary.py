@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from story.bench.outcome import OK, UNBUILT, Outcome, TurnFigures
-from story.bench.scenarios import DISTURBED
+from story.bench.scenarios import is_disturbed
 from story.bench.statistics import Groups, Spread, spread
 from story.bench.store import Result
 
@@ -96,12 +96,17 @@ def shown(results: Iterable[Result], *, by_scenario: bool = False) -> list[Resul
     """Those that figures are of; by_scenario: under the names of stack and scenario."""
     if by_scenario:
         return [replace(result, stack=f"{result.stack} ({result.scenario})") for result in results]
-    return [result for result in results if not is_disturbed(result)]
+    return [result for result in results if not is_disturbed(result.scenario)]
 
 
-def is_disturbed(result: Result) -> bool:
-    """Whether a call was made harder."""
-    return DISTURBED in result.scenario
+def harder(results: Iterable[Result]) -> int:
+    """How many of them were made harder, and are `shown` by scenario alone."""
+    return sum(is_disturbed(result.scenario) for result in results)
+
+
+def quickest_first(figures: Iterable[StackFigures]) -> list[StackFigures]:
+    """By the median of the response latency; those without an answer last."""
+    return sorted(figures, key=lambda one: one.latency[50] if one.latency else float("inf"))
 
 
 def _figures(stack: str, outcomes: Sequence[Outcome]) -> StackFigures:

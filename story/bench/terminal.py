@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from story.bench.statistics import Spread
-from story.bench.summary import StackFigures
+from story.bench.summary import StackFigures, quickest_first
 from story.tables import BAD, FAINT, GOOD, ODD, console, table
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def figures(found: Sequence[StackFigures], held: str = "", apart: int = 0) -> No
     """The table of a run, the quickest first, and what went wrong below it. held: how the calls were. apart: how many
     harder calls are not in it."""
     out = console()
-    ordered = sorted(found, key=lambda one: one.latency[50] if one.latency else float("inf"))
+    ordered = quickest_first(found)
     rows = table("STACK", "CALLS", "P50", "P95", "HAND", "STOP", "WER", "FACTS", "$/MIN")
     rows.padding = (0, 1, 0, 0)
     rows.columns[0].width = LONG
@@ -130,9 +130,9 @@ def _trouble(one: StackFigures) -> list[str]:
     """What failed, for good or for a while."""
     found: list[str] = []
     if one.failures:
-        found.append(f"failed: {_kinds(one.failures)} ({'; '.join(one.reasons)})")
+        found.append(f"failed: {counted(one.failures)} ({'; '.join(one.reasons)})")
     if one.retries:
-        kinds = f" ({_kinds(one.retried)})" if one.retried else ""
+        kinds = f" ({counted(one.retried)})" if one.retried else ""
         found.append(f"{one.retries} faults that the calls survived{kinds}")
     if one.fallbacks:
         found.append(f"went on with another model {one.fallbacks} times")
@@ -191,7 +191,7 @@ def details(one: StackFigures) -> list[str]:
     if one.duration is not None and one.dead_air is not None and one.talk_over is not None:
         found.append(f"dead air {one.dead_air:.1f} s at most, talk-over {one.talk_over:.2f} s a call")
     if one.faults or one.fallbacks:
-        found.append(f"faults: {_kinds(one.faults) or 'none'}; fallbacks: {one.fallbacks}")
+        found.append(f"faults: {counted(one.faults) or 'none'}; fallbacks: {one.fallbacks}")
     if one.cost_by:
         a_call = dollars(one.cost, assumed=one.assumed)
         split = ", ".join(f"{name} {dollars(cost)}" for name, cost in one.cost_by.items())
@@ -199,7 +199,8 @@ def details(one: StackFigures) -> list[str]:
     return found
 
 
-def _kinds(counts: Mapping[str, int]) -> str:
+def counted(counts: Mapping[str, int]) -> str:
+    """How often each of these was there, in words; empty where nothing was."""
     return ", ".join(f"{count} {kind}" for kind, count in counts.items())
 
 

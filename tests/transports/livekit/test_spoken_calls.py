@@ -16,7 +16,7 @@ from story.bench.transports.coded import as_coded
 from story.emulator.ears import load_clips
 from story.transports.livekit.server_access import LiveKitServer
 from story.transports.sound import SAMPLE_RATE
-from tests.hearing import WHISPER_RATE, transcribe, word_errors, words
+from tests.hearing import resampled, transcribe, word_errors, words
 from tests.transports.livekit.caller import CALLERS, Caller, Stream, calling
 from tests.transports.livekit.running import StoryRun, room_gone, worker
 
@@ -134,6 +134,4 @@ async def test_on_the_models_of_this_machine(server: LiveKitServer, tmp_path: Pa
 def heard_by(caller: Caller) -> str:
     """What the recogniser makes of all the sound that came to the caller."""
     sound = np.concatenate(caller.sound).astype(np.float32) / 32768
-    length = int(len(sound) * WHISPER_RATE / SAMPLE_RATE)
-    at = np.arange(length) * SAMPLE_RATE / WHISPER_RATE
-    return transcribe(np.interp(at, np.arange(len(sound)), sound).astype(np.float32))
+    return transcribe(resampled(sound, SAMPLE_RATE))
