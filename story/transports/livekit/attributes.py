@@ -16,6 +16,8 @@ PERSONA, NAME, STACK = "story.persona", "story.name", "story.stack"
 """The key of the persona that speaks, its name, its stack in full. What it does is livekit's own `lk.agent.state`."""
 READY, ERROR = "story.ready", "story.error"
 """That the call can begin, once there is a caller; why there will be none."""
+AGENT = "story.agent"
+"""Of the caller: whose call they are in. A client that comes back to a room shows it in its token."""
 
 
 class Attributes:

@@ -55,7 +55,10 @@ async def dispatch(server: LiveKitServer, room: str, agent: str, metadata: str) 
 
 async def _until_there(lk: api.LiveKitAPI, room: str, dispatch_id: str) -> Arrival:
     while True:
-        agents = {job.state.participant_identity for job in await _jobs(lk, room, dispatch_id)}
+        states = [job.state for job in await _jobs(lk, room, dispatch_id)]
+        if any(state.status == api.JobStatus.JS_SUCCESS and not state.participant_identity for state in states):
+            raise StoryError(f"a worker of it holds a call in {room!r} already")
+        agents = {state.participant_identity for state in states}
         there = await lk.room.list_participants(api.ListParticipantsRequest(room=room))
         for participant in there.participants:
             if participant.identity not in agents:

@@ -19,9 +19,10 @@ from story.core.launch import hold_call
 from story.core.plan import Plan, plan_call
 from story.core.plugins import Plugins, load_plugins
 from story.core.settings import Settings, load_settings
+from story.transports.livekit.arrival import caller_comes, held_by_another, mark
 from story.transports.livekit.attributes import ERROR, NAME, PERSONA, READY, STACK
 from story.transports.livekit.orders import Model, Order, plan_order, read_order
-from story.transports.livekit.room import DRAIN_TOPIC, EVENTS_TOPIC, FAREWELL_TOPIC, NobodyCame, RoomTransport
+from story.transports.livekit.room import EVENTS_TOPIC, NobodyCame, RoomTransport
 
 logger = logging.getLogger("story.livekit")
 
@@ -126,6 +127,8 @@ def _plan(order: Order, crew: Crew) -> Plan:
 async def _hold(
     context: JobContext, crew: Crew, plan: Plan, connecting: asyncio.Task[None], *, wait: bool
 ) -> CallEnded:
+    background: set[asyncio.Task[None]] = set()
+
     async def arrival() -> None:
         try:
             await connecting
@@ -133,46 +136,26 @@ async def _hold(
             raise StoryError(f"the room can't be joined: {error.message}") from None
         ready = asyncio.create_task(context.room.local_participant.set_attributes({READY: "1"}))
         try:
-            if not await _caller_comes(context):
+            caller = await caller_comes(context)
+            if caller is None or await held_by_another(context.room, caller):
                 raise NobodyCame
+            background.add(asyncio.create_task(mark(context, caller)))
         finally:
             await asyncio.wait([ready])
 
-    return await hold_call(
-        plan,
-        RoomTransport(context.room, arrival, wait=wait),
-        crew.plugins,
-        crew.settings,
-        observers=[tell_worker],
-        max_duration=crew.recipe.max_duration,
-        records=crew.recipe.records,
-    )
-
-
-async def _caller_comes(context: JobContext) -> bool:
-    """Wait for the first caller; False where the worker is about to stop, or the room is gone, before there is one."""
-    room = context.room
-    over = asyncio.Event()
-
-    def on_data(packet: rtc.DataPacket) -> None:
-        if packet.participant is None and packet.topic in (DRAIN_TOPIC, FAREWELL_TOPIC):
-            over.set()
-
-    def on_disconnected(_: object) -> None:
-        over.set()
-
-    room.on("data_received", on_data)
-    room.on("disconnected", on_disconnected)
-    waits = [asyncio.create_task(context.wait_for_participant()), asyncio.create_task(over.wait())]
     try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        came = waits[0]
-        return came.done() and not came.cancelled() and came.exception() is None  # it has one where the room is gone
+        return await hold_call(
+            plan,
+            RoomTransport(context.room, arrival, wait=wait),
+            crew.plugins,
+            crew.settings,
+            observers=[tell_worker],
+            max_duration=crew.recipe.max_duration,
+            records=crew.recipe.records,
+        )
     finally:
-        room.off("data_received", on_data)
-        room.off("disconnected", on_disconnected)
-        for wait in waits:
-            wait.cancel()
+        for task in background:
+            task.cancel()
 
 
 def tell_worker(event: Event) -> None:
@@ -189,6 +172,6 @@ async def _refuse(context: JobContext, connecting: asyncio.Task[None], reason: s
         await agent.set_attributes({ERROR: reason, PERSONA: "", NAME: "", STACK: ""})
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(REFUSAL_SECONDS):
-                if await _caller_comes(context):
+                if await caller_comes(context):
                     await agent.publish_data(json.dumps({"type": "refused", "error": reason}), topic=EVENTS_TOPIC)
     context.shutdown("refused")

@@ -50,7 +50,7 @@ LEFT = (rtc.DisconnectReason.CLIENT_INITIATED, rtc.DisconnectReason.USER_REJECTE
 
 
 class NobodyCame(StoryError):
-    """The room or the worker came to its end before there was a caller."""
+    """The room or the worker came to its end before there was a caller, or who came is in another agent's call."""
 
 
 class RoomTransport:
@@ -82,6 +82,7 @@ class RoomTransport:
         self._outbox: asyncio.Queue[str] = asyncio.Queue()
         self._caller: str | None = None
         self._held: set[str] = set()
+        self._alone = False
         self._handlers: dict[EventTypes, Callable[..., None]] = {
             "participant_disconnected": self._on_left,
             "participant_connected": self._on_joined,
@@ -140,13 +141,15 @@ class RoomTransport:
         try:
             await self._publishing
         except NobodyCame:
+            self._alone = True
             self._hang_up("caller_left")
         await self._io.wait_for_ready()
         if self._attributes is not None:
             self._attributes.send()
         while True:
             message = await self._outbox.get()
-            await self._publish(message)
+            if not self._alone:
+                await self._publish(message)
 
     async def aclose(self) -> None:
         room = self._room
@@ -155,7 +158,7 @@ class RoomTransport:
                 room.off(name, handler)
         if self._grace is not None:
             self._grace.cancel()
-        while not self._outbox.empty() and room.isconnected():
+        while not self._outbox.empty() and room.isconnected() and not self._alone:
             await self._publish(self._outbox.get_nowait())
         if self._attributes is not None:
             await self._attributes.aclose()
@@ -195,11 +198,20 @@ class RoomTransport:
         self._lose("the server")
 
     def _on_reconnected(self) -> None:
+        self._subscribe_again()
         if self._attributes is not None:
             # a server that has restarted knows none
             self._attributes.send_again({ATTRIBUTE_AGENT_STATE: self._session.agent_state})
         if self._caller is None or self._caller in self._room.remote_participants:
             self._regain()
+
+    def _subscribe_again(self) -> None:
+        """To who was there first: livekit (1.8.9) has asked for their sound over the old connection, where there is
+        nobody."""
+        for participant in self._room.remote_participants.values():
+            for publication in participant.track_publications.values():
+                if publication.kind == rtc.TrackKind.KIND_AUDIO:
+                    publication.set_subscribed(True)
 
     def _on_disconnected(self, reason: object) -> None:
         gone = (rtc.DisconnectReason.ROOM_DELETED, rtc.DisconnectReason.ROOM_CLOSED)

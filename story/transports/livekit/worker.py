@@ -158,6 +158,10 @@ class Worker(AgentServer):
                     logger.info("%s did not get to room %s: %s", topic, room, error)
 
     async def _accept(self, request: JobRequest) -> None:
+        if any(held.job.room.name == request.room.name for held in self._held):
+            # the room is made anew: its server was lost, and its caller is back there before the agent they have
+            await request.reject()  # for all workers
+            return
         plan = self._crew.plan
         first = plan.chain.start
         name = plan.chain.personas[first].name

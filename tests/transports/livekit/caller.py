@@ -159,6 +159,15 @@ class Caller:
     async def type(self, words: str) -> None:
         await self.room.local_participant.send_text(words, topic="lk.chat")
 
+    async def finish(self) -> None:
+        """From the greeting to the end of the chain, typed."""
+        await self.type("I am Maria from Lisbon.")
+        await self.until(lambda: self.of("handoff"))
+        await self.until_asked(len(self.of("agent_turn")) + 1)
+        await self.type("Goodbye!")
+        await self.until(lambda: self.of("call_ended"))
+        assert self.of("call_ended")[0]["reason"] == "finished"
+
     async def think(self) -> None:
         """Be silent for a good reason from now on: as one who types at a page."""
         message = json.dumps({"type": "typing", "active": True})
@@ -190,7 +199,7 @@ class Caller:
     def _on_attributes(self, changed: dict[str, str], participant: rtc.Participant) -> None:
         if participant.identity != self.identity:
             self.attributes.append(dict(changed))
-            self._tell()
+        self._tell()
 
     def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
         self.disconnected = rtc.DisconnectReason.Name(reason)

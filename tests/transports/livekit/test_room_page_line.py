@@ -38,6 +38,11 @@ async def in_a_call(run: StoryRun, visitor: Visit, *scripts: str) -> Visitor:
 async def finish(caller: Visitor) -> None:
     """From the first persona to the end of the story, typed."""
     await caller.type("My name is Maria, and I live in Lisbon.")
+    await finish_story(caller)
+
+
+async def finish_story(caller: Visitor) -> None:
+    """From the handover to the end."""
     await expect(caller["#captions"]).to_contain_text("Lovely to meet you, Maria")
     await caller.type("Goodbye!")
     await caller.phase("ended")
@@ -45,7 +50,7 @@ async def finish(caller: Visitor) -> None:
 
 
 async def test_a_server_that_restarts_in_mid_call(tmp_path: Path, visitor: Visit) -> None:
-    """LiveKit's client finds the room again, with its newest token; the call goes on."""
+    """LiveKit's client finds the room again, with its newest token; what is spoken then arrives."""
     server = ServerProcess(tmp_path)
     server.start()
     try:
@@ -58,7 +63,9 @@ async def test_a_server_that_restarts_in_mid_call(tmp_path: Path, visitor: Visit
             await asyncio.to_thread(server.start)
             await expect(caller["#notice"]).to_contain_text("Connected again.")
             await expect(caller["body"]).to_have_attribute("data-link", "up")
-            await finish(caller)
+            await caller.speak("maria/turn1")
+            await expect(caller.turns("caller")).to_contain_text("and I live in Lisbon.")
+            await finish_story(caller)
             assert len(run.of("call_started")) == 1
             first, *_, last = await tokens(caller, server.named)
             assert last["exp"] - first["exp"] > 300  # long after the first one was over it would have done

@@ -58,16 +58,6 @@ async def until_sent(server: LiveKitServer, room: str, agent: str) -> None:
             return
 
 
-async def finish(caller: Caller) -> None:
-    """From the greeting to the end of the chain, typed."""
-    await caller.type("I am Maria from Lisbon.")
-    await caller.until(lambda: caller.of("handoff"))
-    await caller.until_asked(len(caller.of("agent_turn")) + 1)
-    await caller.type("Goodbye!")
-    await caller.until(lambda: caller.of("call_ended"))
-    assert caller.of("call_ended")[0]["reason"] == "finished"
-
-
 @pytest.mark.parametrize("wrong, told", [
     ({"key": "nobody"}, "does not know LIVEKIT_API_KEY"),
     ({"secret": "no secret of this server, but a long one"}, "LIVEKIT_API_SECRET is not the secret of that key"),
@@ -154,7 +144,7 @@ async def test_sigterm_in_a_call_that_goes_on_while_new_ones_come_to_the_other_w
                 for number in (2, 3, 4):
                     async with calling(server, f"{room}-{number}", f"caller{number}", agent=room) as other:
                         await asyncio.to_thread(second.until, "call_started", call=await begun(other))
-                await finish(one)
+                await one.finish()
                 assert await asyncio.to_thread(first.ended) == 0
     assert first.of("call_ended")[0]["call"] == call
 
@@ -203,7 +193,7 @@ async def test_a_call_in_a_process_of_its_own(server: LiveKitServer, tmp_path: P
     with worker(server, tmp_path, "--agent-name", room, "--jobs", "process") as run:
         async with calling(server, room, agent=room) as caller:
             call = await begun(caller)
-            await finish(caller)
+            await caller.finish()
             assert (await asyncio.to_thread(run.until, "call_ended", call=call))["data"]["name"] == "Maria"
         run.terminate()
         assert await asyncio.to_thread(run.ended) == 0
