@@ -8,19 +8,20 @@ from typing import Protocol
 
 from story.core.acknowledgements import is_acknowledgement
 
-TAKE_SECONDS = 0.23
+TAKE_SECONDS = 0.22
 """Of voice after which the agent falls silent. Clicks are shorter."""
-HOLD_SECONDS = 0.55
-"""How long the agent then waits for a reason to stay silent: the gap that an acknowledgement leaves. By then most
-recognisers have told the first word of a caller who means more."""
+DECIDE_SECONDS = 0.8
+"""After the voice began, when the agent goes on unless there is a reason to stay silent: so an acknowledgement leaves a
+gap of 0.58 at most. By then most recognisers have told the first word of a caller who means more."""
 LONGEST_ACKNOWLEDGEMENT = 1.0
 """Seconds of voice; whoever goes on longer has something to say, whether it was made out or not."""
-GAP_SECONDS = 0.1
-"""Of quiet that parts one burst of voice from the next; what is shorter is inside words."""
+GAP_SECONDS = 0.12
+"""Of quiet that parts one burst of voice from the next; what is shorter is inside words. Stretches of 32 ms are told 20
+or 40 ms apart where sound comes in frames of 20."""
 OVER_SECONDS = 0.15
 """Of quiet that end a voice which went on for longer than most acknowledgements do."""
 DOUBT_SECONDS = 1.0
-"""After the agent went on, in which words may still come of what it stopped for."""
+"""In which words may still come of a voice: after the agent went on, or where it was too short for it to stop."""
 
 
 class Speech(Protocol):
@@ -62,9 +63,9 @@ class BargeIn:
     """Pauses the agent at a caller's voice, and soon knows better: it goes on, or has been interrupted.
 
     The agent falls silent after `TAKE_SECONDS` of voice, whatever it says, as a caller who barges in has to be heard at
-    once. Words that are more than an acknowledgement interrupt it. A voice that is over without such words when
-    `HOLD_SECONDS` have passed acknowledged, or coughed, and the agent goes on. One that goes on holds the floor; where
-    no words come of it, whoever owns the speech lets it go on some time later.
+    once. Words that are more than an acknowledgement interrupt it, also those of a voice that was shorter. A voice that
+    is over without such words after `DECIDE_SECONDS` acknowledged, or coughed, and the agent goes on. One that goes on
+    holds the floor; where no words come of it, whoever owns the speech lets it go on some time later.
 
     clock, later: the seconds and timers of the event loop.
     """
@@ -104,15 +105,17 @@ class BargeIn:
                 self._began = now
             if now - self._began >= TAKE_SECONDS and self._speech.going and self._speech.pause():
                 self._state = _State.WAITING
-                self._timer = self._later(HOLD_SECONDS, self._time_up)
+                self._timer = self._later(max(0.0, self._began + DECIDE_SECONDS - now), self._time_up)
         self._last_loud = now
 
     def words(self, text: str) -> None:
         """The caller has said `text` so far."""
         if is_acknowledgement(text):
             return
-        late = self._resumed is not None and self._clock() - self._resumed < DOUBT_SECONDS
-        if self.undecided or (late and self._speech.going and self._speech.pause()):
+        since = self._clock() - DOUBT_SECONDS
+        late = self._resumed is not None and self._resumed > since
+        short = self._began is not None and self._last_loud > since
+        if self.undecided or ((late or short) and self._speech.going and self._speech.pause()):
             self._resumed = None
             self.settle()
             self._speech.interrupt()

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from story.core.barge_in import HOLD_SECONDS, LONGEST_ACKNOWLEDGEMENT, OVER_SECONDS, TAKE_SECONDS, BargeIn
+from story.core.barge_in import (
+    DECIDE_SECONDS,
+    DOUBT_SECONDS,
+    LONGEST_ACKNOWLEDGEMENT,
+    OVER_SECONDS,
+    TAKE_SECONDS,
+    BargeIn,
+)
 
 STEP = 0.032
 
@@ -57,6 +64,32 @@ def test_a_click_is_nothing() -> None:
     assert scene.done == []
 
 
+def test_words_too_short_to_stop_it_interrupt_once_they_are_made_out() -> None:
+    scene = Scene()
+    for _ in range(2):
+        scene.pass_by(TAKE_SECONDS / 2, loud=True)
+        scene.pass_by(0.3, loud=False)
+    assert scene.done == []
+    scene.barge_in.words("Okay.")
+    assert scene.done == []
+    scene.barge_in.words("No, wait.")
+    assert scene.done == ["pause", "interrupt"]
+
+
+def test_words_long_after_a_click_do_not() -> None:
+    scene = Scene()
+    scene.pass_by(TAKE_SECONDS / 2, loud=True)
+    scene.pass_by(DOUBT_SECONDS, loud=False)
+    scene.barge_in.words("Of before it spoke.")
+    assert scene.done == []
+
+
+def test_words_of_before_it_spoke_do_not() -> None:
+    scene = Scene()
+    scene.barge_in.words("What was said before.")
+    assert scene.done == []
+
+
 def test_an_acknowledgement_leaves_a_gap() -> None:
     scene = Scene()
     scene.pass_by(0.4, loud=True)
@@ -76,7 +109,7 @@ def test_words_take_the_floor() -> None:
 
 def test_a_long_acknowledgement_is_heard_out() -> None:
     scene = Scene()
-    scene.pass_by(TAKE_SECONDS + HOLD_SECONDS + 0.1, loud=True)
+    scene.pass_by(DECIDE_SECONDS + 0.1, loud=True)
     scene.pass_by(STEP, loud=False)
     assert scene.done == ["pause"]
     scene.pass_by(OVER_SECONDS, loud=False)
