@@ -47,18 +47,20 @@ async def mark(context: JobContext, caller: rtc.RemoteParticipant) -> None:
     Whoever loses their server may be back on another one before their agent is. The room is made anew then, to which
     their token brings a second agent.
     """
-    room, agent = context.room.name, context.room.local_participant.identity
+    room = context.room.name
+    marked = {AGENT: f"{context.room.local_participant.identity} {caller.sid}"}
     try:
-        request = api.UpdateParticipantRequest(room=room, identity=caller.identity, attributes={AGENT: agent})
+        request = api.UpdateParticipantRequest(room=room, identity=caller.identity, attributes=marked)
         await context.api.room.update_participant(request)
     except Exception as error:  # the call goes on without
         logger.info("the caller in room %s could not be marked: %s", room, error)
 
 
 async def held_by_another(room: rtc.Room, caller: rtc.RemoteParticipant) -> bool:
-    """Whether the agent whose call they are in is there, or comes in the time that a call waits for who was lost."""
-    agent = caller.attributes.get(AGENT)
-    if not agent:
+    """Whether they have come back, and the agent whose call they are in is there, or comes in the time that a call
+    waits for who was lost."""
+    agent, _, sid = caller.attributes.get(AGENT, "").partition(" ")
+    if not agent or sid == caller.sid:  # they never left: who is sent now is to take that agent's place
         return False
     back = asyncio.Event()
 

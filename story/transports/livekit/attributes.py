@@ -17,7 +17,8 @@ PERSONA, NAME, STACK = "story.persona", "story.name", "story.stack"
 READY, ERROR = "story.ready", "story.error"
 """That the call can begin, once there is a caller; why there will be none."""
 AGENT = "story.agent"
-"""Of the caller: whose call they are in. A client that comes back to a room shows it in its token."""
+"""Of the caller: the identity of the agent whose call they are in, and the caller's own sid as that call began. They
+have another sid once they have come back, with a token that tells both."""
 
 
 class Attributes:

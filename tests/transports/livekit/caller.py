@@ -173,6 +173,12 @@ class Caller:
         message = json.dumps({"type": "typing", "active": True})
         await self.room.local_participant.publish_data(message, topic="story.page")
 
+    async def remove(self) -> None:
+        """Be taken out of the room by the server, without asking for it."""
+        async with api.LiveKitAPI(self.server.http_url, self.server.key, self.server.secret) as lk:
+            await lk.room.remove_participant(api.RoomParticipantIdentity(room=self.name, identity=self.identity))
+        await self.until(lambda: self.disconnected)
+
     async def leave(self) -> None:
         await self.room.disconnect()
         for task in self._tasks:

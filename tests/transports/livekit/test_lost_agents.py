@@ -121,29 +121,46 @@ async def test_a_room_whose_call_is_just_over_gets_an_agent_again(
             await again.until_asked(1)
 
 
-async def test_an_agent_of_another_worker_leaves_a_caller_to_theirs(
+async def test_an_agent_of_another_worker_leaves_a_caller_who_is_back_to_theirs(
     server: LiveKitServer, run: StoryRun, tmp_path: Path, room: str
 ) -> None:
-    async with calling(server, room) as caller:
-        await caller.until_asked(1)
+    async with calling(server, room) as lost:
+        await lost.until_asked(1)
+        await lost.until(lambda: AGENT in lost.room.local_participant.attributes)
+        told = dict(lost.room.local_participant.attributes)  # by the token that it was given then
+        await lost.remove()
+    async with calling(server, room, agent=None, attributes=told) as caller:
         await caller.think()
-        first = caller.agent
-        assert first is not None
-        await caller.until(lambda: caller.room.local_participant.attributes.get(AGENT) == first.identity)
         with worker(server, tmp_path, "--agent-name", room) as other:
-            async with api.LiveKitAPI(server.http_url, server.key, server.secret) as lk:
-                request = api.CreateAgentDispatchRequest(agent_name=room, room=room)
-                await lk.agent_dispatch.create_dispatch(request)
+            await send(server, room)
             await asyncio.to_thread(other.until, "call_ended", reason="caller_left")
         await caller.finish()
-        assert len(caller.of("call_started")) == len(caller.of("call_ended")) == 1
-        assert {event["call"] for event in caller.events} == {caller.of("call_started")[0]["call"]}
+        assert {event["call"] for event in caller.events} == {lost.of("call_started")[0]["call"]}
+
+
+async def test_who_is_sent_in_the_place_of_an_agent_that_was_killed_begins(
+    server: LiveKitServer, tmp_path: Path, room: str
+) -> None:
+    with worker(server, tmp_path / "a", "--agent-name", f"{room}-a") as killed:
+        async with calling(server, room, agent=f"{room}-a") as caller:
+            await caller.until_asked(1)
+            await caller.until(lambda: AGENT in caller.room.local_participant.attributes)
+            killed.process.kill()
+            with worker(server, tmp_path / "b", "--agent-name", room) as other:
+                await send(server, room)  # the server takes the first one to be there for 20 s
+                await asyncio.to_thread(other.until, "agent_turn")
+
+
+async def send(server: LiveKitServer, room: str) -> None:
+    """The agent of that room's own name."""
+    async with api.LiveKitAPI(server.http_url, server.key, server.secret) as lk:
+        await lk.agent_dispatch.create_dispatch(api.CreateAgentDispatchRequest(agent_name=room, room=room))
 
 
 async def test_a_caller_whose_agent_does_not_come_back_gets_another(
     server: LiveKitServer, run: StoryRun, room: str
 ) -> None:
     began = asyncio.get_running_loop().time()
-    async with calling(server, room, attributes={AGENT: "agent-gone"}) as caller:
+    async with calling(server, room, attributes={AGENT: "agent-gone PA_before"}) as caller:
         await caller.until_asked(1)
         assert caller.heard[0] - began > GRACE_SECONDS

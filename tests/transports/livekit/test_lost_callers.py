@@ -5,21 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from livekit import api
 
 from story.transports.livekit.room import GRACE_SECONDS
 from story.transports.livekit.server_access import LiveKitServer
-from tests.transports.livekit.caller import Caller, calling
+from tests.transports.livekit.caller import calling
 from tests.transports.livekit.running import StoryRun
 
 pytestmark = [pytest.mark.livekit, pytest.mark.slow, pytest.mark.long]
-
-
-async def remove(server: LiveKitServer, caller: Caller) -> None:
-    """Without their asking for it."""
-    async with api.LiveKitAPI(server.http_url, server.key, server.secret) as lk:
-        await lk.room.remove_participant(api.RoomParticipantIdentity(room=caller.name, identity=caller.identity))
-    await caller.until(lambda: caller.disconnected)
 
 
 async def test_one_who_comes_back_goes_on_with_the_call_and_one_who_does_not_ends_it(
@@ -30,7 +22,7 @@ async def test_one_who_comes_back_goes_on_with_the_call_and_one_who_does_not_end
             await caller.until_asked(1)
         first, second = (caller.of("call_started")[0]["call"] for caller in (one, two))
         for caller in (one, two):
-            await remove(server, caller)
+            await caller.remove()
         async with calling(server, one.name, one.identity, agent=None) as again:
             ended = await asyncio.to_thread(run.until, "call_ended", call=second)
             assert ended["reason"] == "lost" and ended["duration"] > GRACE_SECONDS
