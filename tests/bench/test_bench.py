@@ -149,7 +149,7 @@ def test_a_realtime_model_alone(tmp_path: Path) -> None:
     assert all(turn["latency"] == turn["realtime"] and not turn["premature"] for turn in one["turns"])
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_a_realtime_model_that_fails(tmp_path: Path) -> None:
     callers = [*DOOR[2:4], "--warm-up", "0", "--emulate", "--fault", "openai/realtime status=401"]
     assert story("realtime", "openai-realtime", *callers, "--out", str(tmp_path / "run")) == 1
@@ -157,7 +157,7 @@ def test_a_realtime_model_that_fails(tmp_path: Path) -> None:
     assert (one["status"], one["kind"]) == ("failed", "realtime") and one["reason"]
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_a_recogniser_alone(tmp_path: Path) -> None:
     callers = [*DOOR[2:4], "--warm-up", "0", "--emulate", "--profile", "baseline"]
     assert story("stt", "deepgram,flux,cartesia,elevenlabs", *callers, "--out", str(tmp_path / "run")) == 0
@@ -242,7 +242,7 @@ def test_calls_that_a_vendor_made_fail_are_held_again(tmp_path: Path, capsys: py
     assert [(one["status"], one["held_again"]) for one in outcomes_of(folder)] == [("ok", 2)]
 
 
-@pytest.mark.full
+@pytest.mark.long
 @pytest.mark.parametrize(
     "stop, interrupts",
     [(signal.SIGINT, signal.SIG_DFL), (signal.SIGTERM, signal.SIG_DFL), (signal.SIGTERM, signal.SIG_IGN)],
