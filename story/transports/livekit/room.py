@@ -148,8 +148,7 @@ class RoomTransport:
             self._attributes.send()
         while True:
             message = await self._outbox.get()
-            if not self._alone:
-                await self._publish(message)
+            await self._publish(message)
 
     async def aclose(self) -> None:
         room = self._room
@@ -158,7 +157,7 @@ class RoomTransport:
                 room.off(name, handler)
         if self._grace is not None:
             self._grace.cancel()
-        while not self._outbox.empty() and room.isconnected() and not self._alone:
+        while not self._outbox.empty() and room.isconnected():
             await self._publish(self._outbox.get_nowait())
         if self._attributes is not None:
             await self._attributes.aclose()
@@ -287,6 +286,8 @@ class RoomTransport:
         return linked is not None and bool(linked.attributes.get(CAPTIONS))
 
     async def _publish(self, message: str) -> None:
+        if self._alone:
+            return
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
                 await self._room.local_participant.publish_data(message, topic=EVENTS_TOPIC)

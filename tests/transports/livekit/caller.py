@@ -16,6 +16,7 @@ from livekit import api, rtc
 from livekit.rtc.data_stream import StreamError
 
 from story.transports.livekit.server_access import LiveKitServer
+from story.transports.livekit.server_api import reach
 from story.transports.sound import SAMPLE_RATE, Samples, read_wav
 
 CALLERS = Path(__file__).parents[2] / "callers"
@@ -175,7 +176,7 @@ class Caller:
 
     async def remove(self) -> None:
         """Be taken out of the room by the server, without asking for it."""
-        async with api.LiveKitAPI(self.server.http_url, self.server.key, self.server.secret) as lk:
+        async with reach(self.server) as lk:
             await lk.room.remove_participant(api.RoomParticipantIdentity(room=self.name, identity=self.identity))
         await self.until(lambda: self.disconnected)
 

@@ -21,6 +21,7 @@ from livekit import api
 
 from story.transports.livekit.dev_server import DEV_KEY, _configuration, find_server, free_ports
 from story.transports.livekit.server_access import VARIABLES, LiveKitServer, ServerError, check
+from story.transports.livekit.server_api import reach
 
 ROOT = Path(__file__).parents[3]
 CALLERS = ROOT / "tests/callers/callers.json"
@@ -75,10 +76,15 @@ def livekit_server(
         server.kill()
 
 
+async def delete_room(server: LiveKitServer, room: str) -> None:
+    async with reach(server) as lk:
+        await lk.room.delete_room(api.DeleteRoomRequest(room=room))
+
+
 async def room_gone(server: LiveKitServer, room: str) -> None:
     """Wait until the server has it no more; callers are told that it is deleted before it is."""
     wanted = api.ListRoomsRequest(names=[room])
-    async with api.LiveKitAPI(server.http_url, server.key, server.secret) as lk, asyncio.timeout(10):
+    async with reach(server) as lk, asyncio.timeout(10):
         while (await lk.room.list_rooms(wanted)).rooms:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.1)
 

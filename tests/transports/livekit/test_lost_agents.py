@@ -20,8 +20,9 @@ from story.transports.livekit.dispatch import dispatch
 from story.transports.livekit.orders import Order
 from story.transports.livekit.room import GRACE_SECONDS
 from story.transports.livekit.server_access import LiveKitServer
+from story.transports.livekit.server_api import reach
 from tests.transports.livekit.caller import calling
-from tests.transports.livekit.running import PATIENCE, StoryRun, worker
+from tests.transports.livekit.running import PATIENCE, StoryRun, delete_room, worker
 
 pytestmark = [pytest.mark.livekit, pytest.mark.slow, pytest.mark.long]
 
@@ -51,13 +52,13 @@ class Line(socketserver.ThreadingTCPServer):
         self.shutdown()
         self.server_close()
 
-    def cut(self, attempts: int) -> None:
-        """Until so many connections have been refused."""
+    def cut(self) -> None:
+        """Until `ATTEMPTS` connections have been refused."""
         self.is_cut = True
         for end in self.ends:
             with contextlib.suppress(OSError):  # it has ended already
                 end.shutdown(socket.SHUT_RDWR)
-        for _ in range(attempts):
+        for _ in range(ATTEMPTS):
             assert self.refused.acquire(timeout=PATIENCE)
         self.is_cut = False
 
@@ -92,7 +93,7 @@ async def test_an_agent_that_was_away_hears_a_caller_who_was_not(
             await caller.until_asked(1)
             assert caller.agent is not None
             before = caller.agent.sid
-            await asyncio.to_thread(line.cut, ATTEMPTS)
+            await asyncio.to_thread(line.cut)
             await caller.until(lambda: caller.agent is not None and caller.agent.sid != before)
             await caller.say("maria/turn1.wav")
             await caller.until(lambda: caller.of("handoff"))
@@ -114,8 +115,7 @@ async def test_a_room_whose_call_is_just_over_gets_an_agent_again(
 ) -> None:
     async with calling(server, room) as caller:
         await caller.until_asked(1)
-        async with api.LiveKitAPI(server.http_url, server.key, server.secret) as lk:
-            await lk.room.delete_room(api.DeleteRoomRequest(room=room))
+        await delete_room(server, room)
         await dispatch(server, room, "story", Order(wait=True).as_metadata())
         async with calling(server, room, agent=None) as again:
             await again.until_asked(1)
@@ -153,7 +153,7 @@ async def test_who_is_sent_in_the_place_of_an_agent_that_was_killed_begins(
 
 async def send(server: LiveKitServer, room: str) -> None:
     """The agent of that room's own name."""
-    async with api.LiveKitAPI(server.http_url, server.key, server.secret) as lk:
+    async with reach(server) as lk:
         await lk.agent_dispatch.create_dispatch(api.CreateAgentDispatchRequest(agent_name=room, room=room))
 
 

@@ -9,10 +9,9 @@ from typing import Any
 
 import jwt
 import pytest
-from livekit import api
 
 from story.transports.livekit.server_access import LiveKitServer
-from tests.transports.livekit.running import ServerProcess, StoryRun, room_gone, worker
+from tests.transports.livekit.running import ServerProcess, StoryRun, delete_room, room_gone, worker
 from tests.transports.livekit.test_room_page import client_is_there  # noqa: F401
 from tests.transports.web.browser.conftest import Visit, chromium, launch, visitor  # noqa: F401
 from tests.transports.web.browser.visitor import Visitor, expect
@@ -98,11 +97,10 @@ async def test_a_room_that_is_deleted_is_not_made_again(server: LiveKitServer, r
     """Its token would send another agent there."""
     caller = await in_a_call(run, visitor, "sockets")
     room = (await tokens(caller, server))[0]["video"]["room"]
-    async with api.LiveKitAPI(server.http_url, server.key, server.secret) as lk:
-        await lk.room.delete_room(api.DeleteRoomRequest(room=room))
-        await caller.phase("ended")
-        await expect(caller["#ended-because"]).to_contain_text("The connection was lost.")
-        await asyncio.to_thread(run.until, "call_ended")
+    await delete_room(server, room)
+    await caller.phase("ended")
+    await expect(caller["#ended-because"]).to_contain_text("The connection was lost.")
+    await asyncio.to_thread(run.until, "call_ended")
     await room_gone(server, room)
     assert len(run.of("call_started")) == 1
     caller.complaints.clear()  # LiveKit's client logs that its channels were closed

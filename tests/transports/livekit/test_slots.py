@@ -15,7 +15,8 @@ from story.transports.livekit.dev_server import free_ports
 from story.transports.livekit.dispatch import dispatch
 from story.transports.livekit.orders import Order
 from story.transports.livekit.server_access import LiveKitServer
-from tests.transports.livekit.running import PATIENCE, StoryRun, worker
+from story.transports.livekit.server_api import reach
+from tests.transports.livekit.running import PATIENCE, StoryRun, delete_room, worker
 
 pytestmark = [pytest.mark.livekit, pytest.mark.slow, pytest.mark.long]
 
@@ -58,7 +59,7 @@ async def test_a_worker_with_one_slot_left_is_not_full_and_waits_for_nobody_once
     port = free_ports()
     options = ("--agent-name", room, "--max-calls", "2", "--health-port", str(port))
     with worker(server, tmp_path, *options) as run:
-        async with api.LiveKitAPI(server.http_url, server.key, server.secret) as lk:
+        async with reach(server) as lk:
             for held in (1, 2):  # the second comes as soon as the first is held
                 request = api.CreateAgentDispatchRequest(
                     agent_name=room, room=f"{room}-{held}", metadata=Order(wait=True).as_metadata()
@@ -71,8 +72,7 @@ async def test_a_worker_with_one_slot_left_is_not_full_and_waits_for_nobody_once
 
 async def test_a_room_that_is_gone_before_a_caller_came(server: LiveKitServer, single: Single, room: str) -> None:
     await dispatch(server, room, Single.name, Order(wait=True).as_metadata())
-    async with api.LiveKitAPI(server.http_url, server.key, server.secret) as lk:
-        await lk.room.delete_room(api.DeleteRoomRequest(room=room))
+    await delete_room(server, room)
     await single.until_idle()
     assert not single.run.of("call_started") and not single.run.of("error")
 
@@ -80,13 +80,13 @@ async def test_a_room_that_is_gone_before_a_caller_came(server: LiveKitServer, s
 async def test_who_is_refused_takes_his_agent_back(server: LiveKitServer, single: Single, room: str) -> None:
     with pytest.raises(StoryError, match="the worker refuses: unknown chain 'fairy'"):
         await dispatch(server, room, Single.name, UNKNOWN)
-    async with api.LiveKitAPI(server.http_url, server.key, server.secret) as lk:
+    async with reach(server) as lk:
         assert Single.name not in {known.agent_name for known in await lk.agent_dispatch.list_dispatch(room)}
     await single.until_idle()
 
 
 async def test_a_job_that_is_refused_where_nobody_comes_ends(server: LiveKitServer, single: Single, room: str) -> None:
-    async with api.LiveKitAPI(server.http_url, server.key, server.secret) as lk:
+    async with reach(server) as lk:
         request = api.CreateAgentDispatchRequest(agent_name=Single.name, room=room, metadata=UNKNOWN)
         made = await lk.agent_dispatch.create_dispatch(request)
         async with asyncio.timeout(PATIENCE):
